@@ -1,0 +1,61 @@
+"""Steps through the trie, with scores made by hand."""
+
+from __future__ import annotations
+
+from wtname.grounding import Path, steps, trie
+
+END = 0
+WORDS = [
+    ("crash", (1,), 0.0),
+    ("crashes", (1, 2), 0.0),
+    ("column", (3,), 0.0),
+    ("remove", (4,), 2.0),
+    ("fix", (5,), 0.0),
+]
+FLAT = [0.0] * 6
+
+
+def names_from(path: Path, least: int = 2) -> dict[int, tuple[str, ...]]:
+    return {s.token: s.words for s in steps(path, trie(WORDS), FLAT, END, least)}
+
+
+def start(kind: str = "feat") -> tuple[Path, dict[int, Path]]:
+    root = trie(WORDS)
+    first = Path(0, 9, kind, (), root, 0.0, 1)
+    ways = steps(first, root, FLAT, END, 2)
+    return first, {s.token: Path(0, s.token, kind, s.words, s.node, s.score, 2) for s in ways if s.node}
+
+
+def test_a_name_begins_with_any_word_but_its_type() -> None:
+    assert set(start("feat")[1]) == {1, 3, 4, 5}
+    assert set(start("fix")[1]) == {1, 3, 4}
+
+
+def test_a_free_word_costs() -> None:
+    _, ways = start()
+    assert ways[4].score < ways[3].score - 1.9
+
+
+def test_a_word_may_go_on_or_another_begin() -> None:
+    root = trie(WORDS)
+    path = Path(0, 1, "feat", (), root.children[1], 0.0, 2)
+    ways = {s.token: s.words for s in steps(path, root, FLAT, END, 1)}
+    assert ways[2] == ()  # crash -> crashes
+    assert ways[3] == ("crash",)
+    assert ways[END] == ("crash",)
+    assert END not in {s.token for s in steps(path, root, FLAT, END, 2)}
+
+
+def test_no_form_of_a_word_comes_twice() -> None:
+    root = trie(WORDS)
+    path = Path(0, 3, "feat", ("crash",), root.children[3], 0.0, 3)
+    tokens = {s.token for s in steps(path, root, FLAT, END, 2)}
+    assert tokens == {4, 5, END}
+
+
+def test_scores_are_log_probabilities() -> None:
+    import math
+
+    root = trie(WORDS)
+    path = Path(0, 3, "feat", ("crash",), root.children[3], 0.0, 3)
+    assert math.isclose(sum(math.exp(s.score) for s in steps(path, root, FLAT, END, 2)), 1.0)

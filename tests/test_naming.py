@@ -1,0 +1,186 @@
+"""Text in, text out: tables of cases, each rewrite beside prompts that must stay as they are."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from wtname import naming
+from wtname.errors import WtnameError
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("Fix crash on zero-width columns", "fix crash on zero width columns"),
+        ("Use useTopCategoryList in HTTPServer", "use use top category list in http server"),
+        ("fix attribute_error in add_defaults", "fix attribute error in add defaults"),
+        ("GraphQL over IPv6, OAuth2 URLs", "graphql over ipv6 oauth2 urls"),
+        ("don’t retry, can't stop", "dont retry cant stop"),
+        ("bump cobra from v1.4.0 to 1.5.0", "bump cobra from 1 4 0 to 1 5 0"),
+        ("limit is 10,000 rows", "limit is 10000 rows"),
+        ("[CI:DOCS] man pages: images", "ci docs : man pages : images"),
+        ("crash in src/upload.rs:96:5", "crash in src upload rs"),
+        ("raft: fix panic (ABC-12)", "raft : fix panic"),
+        ("See https://github.com/o/r/issues/12 first", "see first"),
+        ("Fix [the link](https://example.org/a_(b))", "fix the link"),
+        ("Fixes broken merge. Closes #2711.", "fixes broken merge"),
+        ("revert 364d8dda95d33c848587a81b0241d5b95a09823c please", "revert please"),
+        (":bug: fix login", "fix login"),
+        ("✨ add login 🎉", "add login"),
+        ("Größe über Menü", "grosse uber menu"),
+        ("Исправить вход", "ispravit vkhod"),
+        ("修复", "xiu fu"),
+        ("<task>Fix login</task>", "fix login"),
+        ("<system-reminder>be nice</system-reminder>\nFix login", "fix login"),
+        ("<system-reminder>never closed, so all of it is noise", ""),
+        ("Fix <Button> label", "fix button label"),
+        ("Fix this:\n```\nfoo(bar)\n```\nand that", "fix this | and that"),
+        ("Fix it\n\nSigned-off-by: Ada <ada@example.org>", "fix it"),
+        (
+            "Crash!\nTraceback (most recent call last):\n  File \"a.py\", line 3, in f\nValueError: no rows",
+            "crash | value error : no rows",
+        ),
+        ("    at render (app.js:10:2)\nTypeError in render", "type error in render"),
+        ("Add a\x00b\x1b[31m", "add a b 31m"),
+        ("", ""),
+        ("\ud800", ""),
+    ],
+)  # fmt: skip
+def test_clean(prompt: str, text: str) -> None:
+    assert naming.clean(prompt).text == text
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "encode as utf 8 with sha 256",
+        "generics of type t are not a tag",
+        "the at sign in an address",
+        "fix the e2e tests on k8s",
+        "wait for 3 of 5 replicas",
+    ],
+)
+def test_clean_noop(prompt: str) -> None:
+    assert naming.clean(prompt).text == prompt
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tickets"),
+    [
+        ("ABC-123: fix login", ("ABC-123",)),
+        ("fix login (#42), see GH-7", ("42", "7")),
+        ("https://github.com/o/r/issues/12 fix login", ("12",)),
+        ("https://jira.example.org/browse/ab-9", ("AB-9",)),
+        ("PROJ-1 and PROJ-1 and PROJ-2", ("PROJ-1", "PROJ-2")),
+        ("UTF-8, SHA-256, ISO-8601, CVE-2024 and COVID-19", ()),
+        ("&#39; is an entity", ()),
+        ("no ticket", ()),
+    ],
+)
+def test_tickets(prompt: str, tickets: tuple[str, ...]) -> None:
+    assert naming.clean(prompt).tickets == tickets
+
+
+def test_a_long_prompt_keeps_its_ask() -> None:
+    noise = "The weather in the office was fine that day and lunch was late. " * 40
+    text = naming.clean(f"We have a report page. {noise} Please add a CSV export button. {noise} Thanks.").text
+    assert len(text.split()) <= naming.MAX_WORDS
+    assert "please add a csv export button" in text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Fix crash on zero-width columns", "fix-crash-zero-width-column"),
+        ("please add dark mode toggle", "feat-dark-mode-toggle"),
+        ("Update README", "docs-update-readme"),
+        ("add tests for the raft parser", "test-raft-parser"),
+        ("bump webpack", "chore-bump-webpack"),
+        ("hi", None),
+        ("", None),
+        ("please do it now", None),
+        ("\x00\x01", None),
+    ],
+)
+def test_extract(prompt: str, name: str | None) -> None:
+    assert naming.extract(naming.clean(prompt)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [
+        ("fix-zero-width-crash", True),
+        ("fix-column-crash", True),
+        ("fix-column", False),  # one word where the prompt has more to tell
+        ("fix-fix-crash", False),
+        ("fix-crash-crash", False),
+        ("fix-the-of", False),
+        ("bug-zero-width-crash", False),
+        ("fix", False),
+        ("fix-", False),
+        ("fix-Zero-width", False),
+        ("fix-a-b-c-d-e-f-g", False),
+        ("fix-" + "x" * 60, False),
+        ("s-s-ss-s-s-s-guide-guide", False),
+    ],
+)
+def test_gate(name: str, passes: bool) -> None:
+    assert naming.gate(name, naming.clean("Fix crash on zero-width columns")) is passes
+
+
+def test_one_word_passes_where_the_prompt_has_one() -> None:
+    assert naming.gate("fix-login", naming.clean("fix the login"))
+
+
+@pytest.mark.parametrize(
+    ("template", "ticket", "user", "branch"),
+    [
+        ("wt-{name}", "", "", "wt-fix-login-loop"),
+        ("{name}", "", "", "fix-login-loop"),
+        ("{type}/{slug}", "", "", "fix/login-loop"),
+        ("{user}/{ticket}-{slug}", "AB-1", "ada", "ada/AB-1-login-loop"),
+        ("{user}/{ticket}-{slug}", "", "ada", "ada/login-loop"),
+        ("{user}/{ticket}-{slug}", "", "", "login-loop"),
+        ("{slug}-{ticket}", "", "", "login-loop"),
+    ],
+)
+def test_branch_from(template: str, ticket: str, user: str, branch: str) -> None:
+    assert naming.branch_from(template, "fix-login-loop", ticket, user) == branch
+
+
+@pytest.mark.parametrize("template", ["wt", "{type}", "{name}-{nonsense}", "{ticket}"])
+def test_branch_from_refuses(template: str) -> None:
+    with pytest.raises(WtnameError):
+        naming.branch_from(template, "fix-login-loop")
+
+
+def test_names_are_legal_for_git() -> None:
+    for prompt in ("Fix crash", "@{upstream} ..lock .lock", "HEAD", "~^: [x] \\ *"):
+        name = naming.extract(naming.clean(prompt))
+        if name:
+            subprocess.run(["git", "check-ref-format", "--branch", name], check=True, capture_output=True)
+
+
+@given(st.text(max_size=400))
+@example("\ud800 fix")
+@example("İ ß ﬁ Ⅷ ① 𝔣𝔦𝔵 ١٢٣")
+@example("a" * 500)
+@example("--orphan\n$(rm -rf /)\x00`id`")
+@settings(max_examples=400, deadline=None)
+def test_any_text_cleans_to_the_models_alphabet(prompt: str) -> None:
+    cleaned = naming.clean(prompt)
+    assert set(cleaned.text) <= set("abcdefghijklmnopqrstuvwxyz0123456789 .:?|(")
+    assert "  " not in cleaned.text and cleaned.text == cleaned.text.strip()
+    name = naming.extract(cleaned)
+    assert name is None or (naming.NAME.fullmatch(name) and len(name) <= naming.MAX_NAME)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_cleaning_a_cleaned_text_changes_nothing_but_marks(prompt: str) -> None:
+    words = naming.clean(prompt).words
+    assert naming.normalise(" ".join(words)).split() == words

@@ -1,0 +1,1 @@
+"""A task in words becomes a git branch name and a worktree, offline."""

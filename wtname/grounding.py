@@ -1,0 +1,109 @@
+"""What may come next in a name that is made of given words: a trie of their tokens, and steps through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from wtname import naming
+from wtname.words import stem
+
+
+class Node:
+    """A place in the trie: the tokens that go on from here, and the word that is whole here, if one is."""
+
+    __slots__ = ("children", "cost", "word")
+
+    def __init__(self) -> None:
+        self.children: dict[int, Node] = {}
+        self.word: str | None = None
+        self.cost = math.inf  # of the cheapest word at or below this node
+
+    def below(self) -> Iterator[str]:
+        """Every word at or below this node."""
+        if self.word is not None:
+            yield self.word
+        for child in self.children.values():
+            yield from child.below()
+
+
+def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
+    """The root over words given as (word, its tokens, what it costs in nats)."""
+    root = Node()
+    for word, tokens, cost in words:
+        node = root
+        for token in tokens:
+            node = node.children.setdefault(token, Node())
+            node.cost = min(node.cost, cost)
+        if tokens:
+            node.word = word
+    return root
+
+
+class Path(NamedTuple):
+    """A name under way: its sequence in the model's memory, its last token, whole words, its place in the trie."""
+
+    seq: int
+    token: int
+    kind: str
+    words: tuple[str, ...]
+    node: Node
+    score: float
+    steps: int
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The words, with the one that ends at this node."""
+        return self.words if self.node.word is None else (*self.words, self.node.word)
+
+
+class Step(NamedTuple):
+    """One way on: the token, the words that are whole before it, the node it leads to (None: the name ends)."""
+
+    token: int
+    words: tuple[str, ...]
+    node: Node | None
+    score: float
+
+
+def log_softmax(scores: Sequence[float]) -> list[float]:
+    """Log-probabilities of a few scores among themselves."""
+    top = max(scores)
+    total = top + math.log(sum(math.exp(s - top) for s in scores))
+    return [s - total for s in scores]
+
+
+def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int) -> list[Step]:
+    """The ways on from a path with their log-probabilities among themselves.
+
+    A name holds no word twice, in any form, nor its own type; it ends only once it has `least` words, and goes on only
+    while it keeps to the form.
+    """
+    ways: list[tuple[int, tuple[str, ...], Node | None, float]] = []
+    taken = {stem(w) for w in path.words} | {stem(path.kind)}
+
+    def open_(node: Node, used: set[str]) -> bool:
+        return any(stem(w) not in used for w in node.below())
+
+    for token, node in path.node.children.items() if path.node is not root else ():
+        if open_(node, taken):
+            ways.append((token, path.words, node, node.cost))
+    word = path.node.word
+    if path.node is root or (word is not None and stem(word) not in taken):
+        whole = path.whole
+        used = taken | {stem(w) for w in whole}
+        length = len(path.kind) + sum(len(w) + 1 for w in whole)
+        if len(whole) < naming.MOST_WORDS and length < naming.MAX_NAME - 6:
+            for token, node in root.children.items():
+                if open_(node, used):
+                    ways.append((token, whole, node, node.cost))
+        if len(whole) >= least or (whole and not ways):
+            ways.append((end, whole, None, 0.0))
+    if not ways:
+        return []
+    # A cost is paid where a word begins; its later tokens are free.
+    base = 0.0 if path.node is root or path.node.word is not None else path.node.cost
+    scores = log_softmax([logits[t] - max(0.0, cost - (base if words is path.words and node else 0.0))
+                          for t, words, node, cost in ways])  # fmt: skip
+    return [Step(t, words, node, score) for (t, words, node, _), score in zip(ways, scores, strict=True)]

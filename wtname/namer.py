@@ -1,0 +1,87 @@
+"""From a prompt to a name, whatever happens: model, then words picked, then random, within one deadline."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wtname import naming
+from wtname.errors import ModelError
+
+if TYPE_CHECKING:
+    from wtname.engine import Engine, Guess
+
+Source = Literal["model", "extract", "random"]
+DEADLINE = 1.0
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name for a prompt. `name` is None where the prompt names no task; `ms` is the time it took."""
+
+    name: str | None
+    type: str | None
+    ticket: str | None
+    source: Source
+    confidence: float | None
+    ms: float
+    why: str | None = None  # why the model did not name it; for the log and stderr, never for stdout
+
+
+class Namer:
+    """Names prompts; loads the model on first use and does without it where it cannot be had. Raises for no prompt."""
+
+    def __init__(self, gguf: Path | None, deadline: float = DEADLINE) -> None:
+        self.gguf = gguf
+        self.deadline = deadline
+        self._engine: Engine | None = None
+        self._failed: str | None = None if gguf else "no model is installed; install one: wtname model install"
+
+    def name(self, prompt: str) -> Named:
+        """The best name."""
+        return self.names(prompt, 1)[0]
+
+    def names(self, prompt: str, n: int) -> list[Named]:
+        """Up to `n` different names, best first; at least one."""
+        began = time.perf_counter()
+        cleaned = naming.clean(prompt)
+        ticket = cleaned.tickets[0] if cleaned.tickets else None
+
+        def named(name: str | None, source: Source, sure: float | None, why: str | None = None) -> Named:
+            kind = name.partition("-")[0] if name else None
+            ms = round((time.perf_counter() - began) * 1000, 2)
+            return Named(name, kind, ticket, source, sure, ms, why)
+
+        picked = naming.extract(cleaned)
+        if picked is None:
+            return [named(None, "random", None)]
+        try:
+            guesses = self._ask(cleaned, n)
+        except ModelError as error:
+            return [named(picked, "extract", None, str(error))]
+        if not guesses:
+            return [named(picked, "extract", None, "the model's names did not pass the gate")]
+        return [named(g.name, "model" if g.name else "random", g.confidence) for g in guesses]
+
+    def _ask(self, prompt: naming.Prompt, n: int) -> list[Guess]:
+        if self._failed:
+            raise ModelError(self._failed)
+        stop = time.monotonic() + self.deadline
+        if self._engine is None:
+            from wtname.engine import Engine  # llama.cpp's 40 ms are paid by those who name
+
+            assert self.gguf is not None
+            try:
+                self._engine = Engine(self.gguf, deadline=stop)
+            except ModelError as error:
+                self._failed = str(error)
+                raise
+        return self._engine.suggest(prompt, n, deadline=stop)
+
+
+def random_branch() -> str:
+    """`wt-` and eight hexadecimal digits: the branch of a task that nobody named."""
+    return f"wt-{secrets.token_hex(4)}"

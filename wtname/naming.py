@@ -1,0 +1,361 @@
+"""Text in, text out: clean a prompt, render it for the model, form and gate a name, pick words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from wtname.errors import WtnameError
+from wtname.words import FILLER, SHORT, WHOLE, Words, forms, plain, stem
+
+TYPES = ("feat", "fix", "refactor", "docs", "chore", "test", "style")
+NONE = "none"
+MAX_NAME = 50
+MOST_WORDS = 6
+MAX_WORDS = 96
+
+NAME = re.compile(r"(?:%s)(?:-[a-z0-9]+){1,6}" % "|".join(TYPES))
+
+_NOISE_TAGS = (
+    "system-reminder|environment_details|environment_context|command-name|command-message|command-args|"
+    "local-command-stdout|local-command-caveat|attached_files|attachments?|file_contents?|document_contents?|"
+    "user_info|git_status|thinking|function_results?|tool_results?|user_instructions|INSTRUCTIONS"
+)
+_NOISE = re.compile(r"<(%s)\b[^>]*>.*?(?:</\1\s*>|\Z)" % _NOISE_TAGS, re.S | re.I)
+_PAIRED = re.compile(r"</([A-Za-z][\w-]*)\s*>")
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
+_TRACE = re.compile(
+    r"""^\s*(?:
+        at\s+\S.*[(:]\S*\d+\)?\s*$ | File\s".*",\sline\s\d+.* | Traceback\s\(most\srecent.* |
+        \d+:\s+(?:0x[0-9a-f]+|\S+::\S+).* | goroutine\s\d+\s\[.* | \S+\.go:\d+.*\+0x.* |
+        \#\d+\s+0x[0-9a-f]+.* | \.{3}\s\d+\smore | from\s\S+:\d+:in\s.* | [\^~\s]+ | \d+\s*\|.*
+    )$""",
+    re.X,
+)
+_TRAILER = re.compile(
+    r"^\s*(?:signed-off-by|co-authored-by|co-developed-by|reviewed-by|acked-by|tested-by|assisted-by|assited-by|"
+    r"reported-by|suggested-by|cc|change-id|pull-request-id|release note|git-svn-id)\s*:.*$|"
+    r"^\s*\(cherry picked from commit.*\)$",
+    re.I,
+)
+_URL = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`)\]]+|\bwww\.[^\s<>\"'`)\]]+")
+_MARKDOWN_LINK = re.compile(r"!?\[([^\]]*)\]\((?:[^()\s]|\([^()]*\))*\)")
+_URL_TICKET = re.compile(
+    r"/(?:issues|pull|pulls|merge_requests|bugs?|browse|tickets?|issue|work_items)/(?:#)?([A-Za-z][A-Za-z0-9]*-\d+|\d+)\b"
+)
+# What looks like PROJECT-123 and is none.
+_NOT_TICKETS = (
+    "GH|UTF|UCS|SHA|ISO|RFC|CVE|CWE|MD|AES|RSA|ES|PEP|HTTP|TLS|SSL|IPV|IEEE|ECMA|BASE|WIN|X|COVID|GPT|H|MP|LUKS|EC|ED"
+)
+_JIRA = re.compile(r"(?<![\w/-])(?!(?:%s)-)([A-Z][A-Z0-9]{1,9}-\d{1,6})(?![\w-])" % _NOT_TICKETS)
+_NUMBER = re.compile(r"(?:\b(?:gh|bug|issue|issues|pr|rt)[ -]?)?(?<![\w&])#(\d+)\b|\bGH-(\d+)\b", re.I)
+_CLOSES = re.compile(
+    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?|see|ref(?:s|erences)?|part of|related to|follow-?up (?:to|of))"
+    r"[:\s]+(?:[\w.-]+/[\w.-]+)?#\d+(?:\s*(?:,|and)\s*#\d+)*\.?",
+    re.I,
+)
+_HASH = re.compile(
+    r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}\b|"
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b0x[0-9a-f]{5,}\b",
+    re.I,
+)
+_VERSION = re.compile(r"\bv(?=\d+\.\d)", re.I)
+_LINE_NUMBER = re.compile(r"(\.[a-z]{1,4}):\d+(?::\d+)?\b", re.I)
+# A line broken by a column limit, not by its author: long, or going on in lower case.
+_WRAPPED = re.compile(r"(?<=\w)[ \t]*\n[ \t]*(?=[a-z])|(?<=[\w,][^\n]{55})[ \t]*\n[ \t]*(?=[A-Za-z`\"'])")
+_SHORTCODE = re.compile(r":[a-z][a-z0-9_+-]*:")
+_PIECES = re.compile(r"[A-Za-z0-9]+(?:['’][A-Za-z]+)*|[.!;](?=\s|$)|[:\]](?=\s|$)|\?|\n|(?<=\s)[(](?=\w)")
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_ACRONYMS = re.compile(r"[A-Z][A-Z0-9]*s")
+MARKS = {".": ".", "!": ".", ";": ".", ":": ":", "]": ":", "?": "?", "\n": "|", "(": "("}
+
+
+class Prompt(NamedTuple):
+    """A cleaned prompt: what the model sees, and the ticket ids that it does not."""
+
+    text: str
+    tickets: tuple[str, ...]
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the text in order, without its marks."""
+        return [w for w in self.text.split(" ") if w.isalnum()]
+
+
+def to_ascii(text: str) -> str:
+    """The text in ASCII: letters transliterated (anyascii), symbols and emoji dropped, controls made spaces."""
+    if text.isascii():
+        return re.sub(r"[^\n\x20-\x7e]", " ", text)
+    from anyascii import anyascii  # 8 ms that plain English need not pay
+
+    out = []
+    for char in unicodedata.normalize("NFKC", text):
+        if char.isascii():
+            out.append(char if char == "\n" or " " <= char <= "~" else " ")
+        elif char in "‘’ʼ":
+            out.append("'")
+        elif unicodedata.category(char)[0] in "LNM":
+            plain = anyascii(char)
+            # Han, kana and hangul have no spaces: each character is read as a word of its own.
+            out.append(f" {plain} " if unicodedata.category(char) == "Lo" and ord(char) >= 0x2E80 else plain)
+        elif unicodedata.category(char)[0] == "P":
+            out.append({"。": ". ", "、": " ", "，": " ", "：": ": ", "？": "? ", "…": ". "}.get(char, " "))
+        else:
+            out.append(" ")
+    return "".join(out)
+
+
+def split_word(word: str) -> list[str]:
+    """A word in lower case, split at its humps unless it is a name read as a whole."""
+    lower = word.lower()
+    if len(word) <= 4 or lower in WHOLE or _ACRONYMS.fullmatch(word):
+        return [lower]
+    return [part.lower() for part in _HUMPS.split(word)]
+
+
+def _strip_envelopes(text: str) -> str:
+    text = _NOISE.sub("\n", text)
+    for tag in {m.group(1) for m in _PAIRED.finditer(text)}:
+        text = re.sub(r"</?%s\b[^>]*>" % re.escape(tag), "\n", text, flags=re.I)
+    return text
+
+
+def _strip_lines(text: str) -> str:
+    return "\n".join(line for line in text.split("\n") if not (_TRACE.match(line) or _TRAILER.match(line)))
+
+
+def tickets(text: str) -> tuple[str, ...]:
+    """The ticket ids in a text, in order of appearance: JIRA-style ids, issue URLs, `#123` and `GH-123`."""
+    found: list[tuple[int, str]] = []
+    for url in _URL.finditer(text):
+        if ticket := _URL_TICKET.search(url.group()):
+            found.append((url.start(), ticket.group(1).upper()))
+    plain = _URL.sub(lambda m: " " * len(m.group()), text)
+    found += [(m.start(), m.group(1)) for m in _JIRA.finditer(plain)]
+    found += [(m.start(), m.group(1) or m.group(2)) for m in _NUMBER.finditer(plain)]
+    return tuple(dict.fromkeys(ticket for _, ticket in sorted(found)))
+
+
+def normalise(text: str) -> str:
+    """Lower-case words and the marks . : ? | ( set apart by single spaces; the same for prompts and names."""
+    text = _WRAPPED.sub(" ", _LINE_NUMBER.sub(r"\1", _VERSION.sub("", to_ascii(text))))
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    out: list[str] = []
+    for piece in _PIECES.findall(text):
+        if mark := MARKS.get(piece):
+            if out and out[-1] not in MARKS.values():
+                out.append(mark)
+            elif out and mark == "|":
+                out[-1] = mark
+        else:
+            out += split_word(re.sub("['’]", "", piece))
+    while out and out[-1] in ".:|(":
+        out.pop()
+    return " ".join(out)
+
+
+_ASK = re.compile(
+    r"\b(?:please|pls|plz|should|shouldnt|want|need|needs|must|can|could|would|lets|instead|add|fix|make|remove|"
+    r"change|replace|rename|implement|support|allow|stop|bitte|todo|task|goal|expected|actual|bug|broken|wrong)\b"
+)
+
+
+def shorten(text: str, limit: int = MAX_WORDS) -> str:
+    """At most `limit` words and marks of a normalised text: whole sentences, the first, the last and the asking."""
+    words = text.split(" ")
+    if len(words) <= limit:
+        return text
+    sentences = [s for s in re.findall(r"[^.|?]+[.|?]?", text) if s.strip()]
+    last = len(sentences) - 1
+
+    def weight(i: int) -> float:
+        asks = len(_ASK.findall(sentences[i]))
+        return (3.0 if i == 0 else 0.0) + (1.0 if i == 1 else 0.0) + (1.0 if i == last else 0.0) + min(asks, 2) - i / 50
+
+    kept: dict[int, list[str]] = {}
+    room = limit
+    for i in sorted(range(len(sentences)), key=weight, reverse=True):
+        part = sentences[i].split()
+        if len(part) <= room or (i == 0 and not kept):
+            kept[i] = part[:room]
+            room -= len(kept[i])
+    return " ".join(word for i in sorted(kept) for word in kept[i])
+
+
+def clean(prompt: str) -> Prompt:
+    """What is left of a prompt once envelopes, code, traces, links, ids and trailers are taken out."""
+    prompt = prompt[:20_000].replace("\r\n", "\n").replace("\r", "\n")
+    ids = tickets(prompt)
+    text = _strip_envelopes(prompt)
+    bare = _strip_lines(_FENCE.sub("\n", text))
+    if not re.search(r"\w{2}", bare):
+        bare = text.replace("`", " ")
+    bare = _MARKDOWN_LINK.sub(r"\1", bare)
+    for noise in (_CLOSES, _URL, _JIRA, _NUMBER, _HASH, _SHORTCODE):
+        bare = noise.sub(" ", bare)
+    return Prompt(shorten(normalise(bare)), ids)
+
+
+# ChatML with the roles of the original; each marker is one token of the vocabulary, and the constant system prompt is
+# left out: the model knows one task.
+USER = "<|im_start|>user\n"
+ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
+END = "<|im_end|>"
+
+
+def render(text: str) -> str:
+    """A cleaned prompt as the model reads it, up to where its answer begins."""
+    return f"{USER} {text}{ASSISTANT}"
+
+
+def render_name(name: str) -> str:
+    """A name as the model writes it: its words as words, so that a copied word has the prompt's tokens."""
+    return f" {name.replace('-', ' ')}{END}"
+
+
+# --- words picked by rules -------------------------------------------------------------------------------------------
+
+# Verbs that a type says already; they lead a prompt and stay out of the name.
+_LEADS: dict[str, tuple[str, ...]] = {
+    "fix": tuple("fix fixes fixed fixing repair resolve resolves correct handle handles prevent prevents avoid avoids "
+                 "bugfix hotfix bug patch solve stop".split()),
+    "feat": tuple("add adds added adding implement implements implemented introduce introduces support supports create "
+                  "creates enable enables allow allows provide provides expose feat feature improve improves".split()),
+    "refactor": tuple("refactor refactors refactored refactoring simplify cleanup clean restructure reorganize "
+                      "extract move moves moved split rename renames renamed convert remove removes removed".split()),
+    "docs": tuple("doc docs document documents documentation".split()),
+    "test": tuple("test tests testing".split()),
+    "style": tuple("style format reformat lint".split()),
+    "chore": tuple("chore bump bumps bumped upgrade upgrades update updates updated release revert reverts".split()),
+}
+_LEAD_TYPE = {word: kind for kind, words in _LEADS.items() for word in words}
+_SAID = frozenset("fix fixes fixed fixing add adds added adding implement implements introduce feat feature chore doc "
+                  "docs document documentation refactor refactoring test tests style bug bugfix".split())
+_HINTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(r"\b(?:%s)\b" % words))
+    for kind, words in (
+        ("docs", "docs?|readme|documentation|docstrings?|changelog|typos?|comments?|tutorial|guide|"
+                 "javadoc|faq|wiki|license"),
+        ("test", "tests?|testing|specs?|flaky|fixtures?|coverage|e2e|unittests?|pytest|testcases?"),
+        ("style", "whitespace|indentation|formatting|lint|prettier|eslint|rubocop|black|colou?rs?|padding|"
+                  "margin|font|spacing"),
+        ("chore", "bumps?|upgrade|deps?|dependency|dependencies|ci|travis|jenkins|workflow|workflows|dockerfile|"
+                  "release|changelog|makefile|version|renovate|dependabot|github actions|revert|gitignore|owners"),
+        ("fix", "fix(?:e[sd])?|bugs?|crash(?:e[sd])?|errors?|broken|breaks?|wrong|fail(?:s|ed|ing|ure|ures)?|leaks?|"
+                "missing|incorrect|race|deadlock|panics?|regression|exception|undefined|null|nan|hangs?|invalid|stale|dont|"
+                "doesnt|cant|never|twice|lost|loses|bugfix|prevent|avoid|handle"),
+        ("refactor", "refactor(?:s|ed|ing)?|simplify|cleanup|clean|rename[sd]?|extract|move[sd]?|split|deduplicate|"
+                     "unused|dead|deprecated|remove[sd]?|internal|helper|rewrite|convert|migrate"),
+    )
+)
+def kind_of(words: list[str]) -> str:
+    """The type that rules give to a prompt's words: its leading verb, then the words that hint at one."""
+    head = [w for w in words[:4] if w in _LEAD_TYPE]
+    text = " ".join(words[:40])
+    hinted = [kind for kind, pattern in _HINTS if pattern.search(text)]
+    for kind in ("docs", "test"):
+        if kind in hinted[:2] and (len(words) < 14 or kind in [_LEAD_TYPE.get(w) for w in words[:3]]):
+            return kind
+    if "chore" in hinted and len(words) < 14 and not (head and _LEAD_TYPE[head[0]] == "fix"):
+        return "chore"
+    if head:
+        return _LEAD_TYPE[head[0]]
+    return hinted[0] if hinted else "feat"
+
+
+def _sentence(text: str) -> str:
+    sentences = [s.strip() for s in re.split(r"[.|?]", text) if len(s.split()) > 1]
+    if not sentences:
+        return text
+    def weight(pair: tuple[int, str]) -> float:
+        i, sentence = pair
+        return len(_ASK.findall(sentence)) - i * 0.4 - (len(sentence.split()) < 3)
+    return max(enumerate(sentences), key=weight)[1]
+
+
+def extract(prompt: Prompt, limit: int = 4) -> str | None:
+    """A name from the prompt's own words by rules alone, or None where nothing but filler is left."""
+    words = prompt.words
+    if not words:
+        return None
+    text = prompt.text if len(words) <= 16 else _sentence(prompt.text)
+    chosen = [w for w in text.split(" ") if w.isalnum()]
+    kind = kind_of(words)
+    if len(words) > 3 and ":" in text.split(" ")[1:4]:
+        tail = text.split(" : ", 1)[-1].split(" ")
+        if sum(w.isalnum() and w not in FILLER for w in tail) >= 3:
+            chosen = [w for w in tail if w.isalnum()]
+    body: list[str] = []
+    for word in chosen:
+        word = SHORT.get(word, plain(word))
+        if word in FILLER or word in _SAID or word in body or word == kind or (word.isdigit() and not body):
+            continue
+        body.append(word)
+        if len(body) == limit:
+            break
+    if not body:
+        body = [w for w in dict.fromkeys(plain(w) for w in words) if w not in FILLER and w != kind][:2]
+    if all(word.isdigit() for word in body):
+        return None
+    return fit("-".join([kind, *body]))
+
+
+def allowed(prompt: Prompt, words: Words) -> tuple[list[str], list[str]]:
+    """The words that a name for this prompt may be made of: those grounded in the prompt, and the free ones."""
+    grounded: dict[str, None] = {}
+    stems: dict[str, None] = {}
+    for word in prompt.words:
+        if len(word) <= 24:
+            grounded.update(dict.fromkeys(forms(word)))
+            stems[stem(word)] = None
+    for key in stems:
+        grounded.update(dict.fromkeys(words.kin.get(key, ())))
+    return list(grounded), [w for w in words.free if w not in grounded]
+
+
+def telling(prompt: Prompt) -> int:
+    """How many different words of the prompt tell something."""
+    return len({stem(w) for w in prompt.words if w not in FILLER and w not in _SAID and not w.isdigit()})
+
+
+def gate(name: str, prompt: Prompt) -> bool:
+    """Whether a name may leave the house: its form, no word twice, two words where the prompt has two that matter."""
+    if not NAME.fullmatch(name) or len(name) > MAX_NAME:
+        return False
+    kind, *body = name.split("-")
+    if kind in body or len(set(body)) < len(body) or all(w in FILLER for w in body):
+        return False
+    return len(body) >= min(2, telling(prompt))
+
+
+_FIELD = re.compile(r"\{(\w*)\}")
+FIELDS = ("name", "type", "slug", "ticket", "user")
+
+
+def branch_from(template: str, name: str, ticket: str = "", user: str = "") -> str:
+    """The branch that a template makes of a name; an empty field takes the separator after it along, or before it.
+
+    Raises WtnameError where the template has an unknown field, or neither {name} nor {slug}.
+    """
+    kind, _, slug = name.partition("-")
+    values = {"name": name, "type": kind, "slug": slug, "ticket": ticket, "user": user}
+    fields = _FIELD.findall(template)
+    if unknown := [f for f in fields if f not in values]:
+        raise WtnameError(f"template {template!r} has an unknown field {{{unknown[0]}}}; use {', '.join(FIELDS)}")
+    if not {"name", "slug"} & set(fields):
+        raise WtnameError(f"template {template!r} gives every task the same branch; put {{name}} or {{slug}} in")
+    for field in fields:
+        if not values[field]:
+            hole = re.escape("{%s}" % field)
+            template, closed = re.subn(rf"{hole}[-_/.]", "", template)
+            if not closed:
+                template = re.sub(rf"[-_/.]?{hole}", "", template)
+    return _FIELD.sub(lambda m: values[m.group(1)], template)
+
+
+def fit(name: str, limit: int = MAX_NAME) -> str:
+    """The name cut at a word boundary to `limit` characters; a single word longer than that is cut inside."""
+    while len(name) > limit and name.count("-") > 1:
+        name = name.rsplit("-", 1)[0]
+    return name[:limit].rstrip("-")
