@@ -1,0 +1,1 @@
+"""Rebuild the model that ships in wtname: one stage a file, each `python -m training.<stage> --help`."""

@@ -1,0 +1,72 @@
+"""Read the data folder and turn prompts and names into the model's tokens; val_* files are only ever excluded."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from wtname import naming
+
+
+class Example(NamedTuple):
+    """A cleaned prompt's text and the name wanted for it."""
+
+    text: str
+    name: str
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file, gzipped or not."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write the rows atomically and return how many there were; a file that exists is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(path.name + ".tmp")
+    count = 0
+    with open(temp, "w", encoding="utf-8") as out:
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    os.replace(temp, path)
+    return count
+
+
+def held_out(data: Path) -> set[str]:
+    """The cleaned texts of the validation prompts, which no training file may hold."""
+    return {naming.clean(row["prompt"]).text for path in sorted(data.glob("val_*.jsonl")) for row in read_jsonl(path)}
+
+
+class Packed(NamedTuple):
+    """Token sequences end to end: `ids` int32, `start` int64 (n + 1), `prompt` int32 (n) tokens before the name."""
+
+    ids: np.ndarray
+    start: np.ndarray
+    prompt: np.ndarray
+
+
+def encode(tokenizer: Tokenizer, examples: list[Example]) -> Packed:
+    """The examples as tokens, prompt and name rendered as the engine renders them."""
+    ids: list[np.ndarray] = []
+    prompt_length = []
+    for at in range(0, len(examples), 10_000):
+        part = examples[at : at + 10_000]
+        prompts = tokenizer.encode_batch([naming.render(e.text) for e in part], add_special_tokens=False)
+        names = tokenizer.encode_batch([naming.render_name(e.name) for e in part], add_special_tokens=False)
+        for p, n in zip(prompts, names):
+            ids.append(np.array(p.ids + n.ids, dtype=np.int32))
+            prompt_length.append(len(p.ids))
+    start = np.concatenate([[0], np.cumsum([len(i) for i in ids])]).astype(np.int64)
+    return Packed(np.concatenate(ids), start, np.array(prompt_length, dtype=np.int32))

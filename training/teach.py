@@ -1,0 +1,113 @@
+"""Turn a teacher's names into rows for the student: the sure and grounded ones, in the shapes that prompts come in.
+
+    python -m training.teach --titles named_titles.jsonl --commits named_subjects.jsonl --out data/train/taught.jsonl
+
+A commit is shown as its body alone where the name stands in it, else with its subject before or after it, so that the
+student learns to find the ask in a long prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from training.corpus import read_jsonl, write_jsonl
+from training.prepare import share_said
+from wtname import naming
+from wtname.words import Words, read_words, stem
+
+BEFORE = (
+    "please", "can you", "could you", "pls", "hey can u", "i want to", "we need to", "we should", "lets", "hi",
+    "todo :", "next :", "task :", "would be nice to", "you should", "help me", "hey", "ok so", "new task :",
+    "in this repo", "ticket :",
+)  # fmt: skip
+AFTER = ("please", "thanks", "thx", "pls", "asap", ". thanks", ". keep it small", ". dont touch anything else", "today")
+
+
+def noisy(text: str, name: str, rng: random.Random) -> str:
+    """The text with what people type around a task, or with a slip in a word that the name does not use."""
+    dice = rng.random()
+    if dice < 0.4:
+        return f"{rng.choice(BEFORE)} {text}"
+    if dice < 0.55:
+        return f"{text} {rng.choice(AFTER)}"
+    if dice < 0.75:
+        words = [w for w in text.split() if w.isalnum()]
+        return " ".join(words)
+    words = text.split()
+    said = {stem(w) for w in name.split("-")}
+    long = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha() and stem(w) not in said]
+    if long:
+        i = rng.choice(long)
+        at = rng.randrange(1, len(words[i]) - 1)
+        w = words[i]
+        words[i] = rng.choice(
+            (w[:at] + w[at + 1 :], w[: at - 1] + w[at] + w[at - 1] + w[at + 1 :], w[:at] + w[at] + w[at:])
+        )
+    return " ".join(words)
+
+
+def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> bool:
+    """Whether the teacher was sure, and every word of its name may stand in a name for this text."""
+    name = row["name"]
+    if row["sure"] < least_sure:
+        return False
+    if name == naming.NONE:
+        return True
+    prompt = naming.Prompt(text, ())
+    grounded, free = naming.allowed(prompt, words)
+    return naming.gate(name, prompt) and set(name.split("-")[1:]) <= {*grounded, *free}
+
+
+def taught(
+    titles: Path, commits: Path, words: Words, least_sure: float, noise: float, rng: random.Random
+) -> Iterator[dict[str, str]]:
+    """Rows of {text, name}."""
+    for row in read_jsonl(titles):
+        if usable(row, row["text"], words, least_sure):
+            text = (
+                noisy(row["text"], row["name"], rng)
+                if rng.random() < noise and row["name"] != naming.NONE
+                else row["text"]
+            )
+            yield {"text": text, "name": row["name"]}
+    for row in read_jsonl(commits):
+        name = row["name"]
+        if name == naming.NONE or not usable(row, row["text"], words, least_sure):
+            continue
+        said = share_said(name, row["body"])
+        if said >= 0.99 or (said >= 0.7 and rng.random() < 0.5):
+            yield {"text": row["body"], "name": name}
+        elif rng.random() < 0.7:
+            parts = [row["text"], row["body"]]
+            if rng.random() < 0.4:
+                parts.reverse()
+            yield {"text": naming.shorten(rng.choice((" . ", " | ", " : ")).join(parts)), "name": name}
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--titles", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option(
+    "--commits", type=click.Path(path_type=Path, exists=True), required=True, help="Named subjects with bodies."
+)
+@click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
+@click.option("--least-sure", default=-0.6, help="Mean log-probability below which a name is dropped.")
+@click.option("--noise", default=0.15, help="Share of titles to put noise into.")
+@click.option("--seed", default=1)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def main(
+    *, titles: Path, commits: Path, words_path: Path, least_sure: float, noise: float, seed: int, out: Path
+) -> None:  # fmt: skip
+    """Write the rows."""
+    words = read_words(words_path.read_text(encoding="utf-8"))
+    count = write_jsonl(out, taught(titles, commits, words, least_sure, noise, random.Random(seed)))
+    print(json.dumps({"stage": "teach", "rows": count, "out": str(out)}))
+
+
+if __name__ == "__main__":
+    main()
