@@ -7,7 +7,6 @@ import importlib.util
 import math
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from wtname.words import Words, read_words
 
 CONTEXT = 256
 # How much likelier than a grounded word a free one must be, in nats.
-FREE_COST = 1.0
+FREE_COST = 2.0
 # A prompt names no task where the model is at least this sure of it.
 ABSTAIN = 0.5
 BEAM = 1
@@ -60,7 +59,7 @@ def _bindings() -> ModuleType:
 class Engine:
     """A loaded model. Raises ModelError where the file is missing, damaged or not a namer."""
 
-    def __init__(self, gguf: Path, *, threads: int = 2, deadline: float = math.inf) -> None:
+    def __init__(self, gguf: Path, *, threads: int = 1, deadline: float = math.inf) -> None:
         check_magic(gguf)
         self._c: Any = _bindings()
         c = self._c
@@ -169,7 +168,7 @@ class Engine:
     def _trie(self, prompt: naming.Prompt) -> Node:
         """The words that a name for this prompt may be made of."""
         if self._words is None:
-            self._words = read_words(files("wtname").joinpath("words.txt").read_text(encoding="utf-8"))
+            self._words = read_words(Path(__file__).with_name("words.txt").read_text(encoding="utf-8"))
             self._free = {w: tuple(self.tokenize(f" {w}")) for w in self._words.free}
         grounded, free = naming.allowed(prompt, self._words)
         own = [(w, self.tokenize(f" {w}"), 0.0) for w in grounded]

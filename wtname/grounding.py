@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from wtname import naming
 from wtname.words import stem
 
+# A name takes no further word beyond these; numbers, as of a version, do not count among the words.
+MOST_WORDS = 5
+MOST_LETTERS = 36
+
 
 class Node:
     """A place in the trie: the tokens that go on from here, and the word that is whole here, if one is."""
 
-    __slots__ = ("children", "cost", "word")
+    __slots__ = ("children", "cost", "stem", "stems", "word")
 
     def __init__(self) -> None:
         self.children: dict[int, Node] = {}
         self.word: str | None = None
+        self.stem: str | None = None
+        self.stems: set[str] = set()  # of every word at or below this node
         self.cost = math.inf  # of the cheapest word at or below this node
-
-    def below(self) -> Iterator[str]:
-        """Every word at or below this node."""
-        if self.word is not None:
-            yield self.word
-        for child in self.children.values():
-            yield from child.below()
 
 
 def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
     """The root over words given as (word, its tokens, what it costs in nats)."""
     root = Node()
     for word, tokens, cost in words:
-        node = root
+        node, key = root, stem(word)
         for token in tokens:
-            node = node.children.setdefault(token, Node())
+            if token not in node.children:
+                node.children[token] = Node()
+            node = node.children[token]
             node.cost = min(node.cost, cost)
+            node.stems.add(key)
         if tokens:
-            node.word = word
+            node.word, node.stem = word, key
     return root
 
 
@@ -82,21 +84,19 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
     """
     ways: list[tuple[int, tuple[str, ...], Node | None, float]] = []
     taken = {stem(w) for w in path.words} | {stem(path.kind)}
-
-    def open_(node: Node, used: set[str]) -> bool:
-        return any(stem(w) not in used for w in node.below())
-
-    for token, node in path.node.children.items() if path.node is not root else ():
-        if open_(node, taken):
-            ways.append((token, path.words, node, node.cost))
-    word = path.node.word
-    if path.node is root or (word is not None and stem(word) not in taken):
+    here = path.node
+    if here is not root:
+        for token, node in here.children.items():
+            if not node.stems <= taken:
+                ways.append((token, path.words, node, node.cost))
+    if here is root or (here.stem is not None and here.stem not in taken):
         whole = path.whole
-        used = taken | {stem(w) for w in whole}
+        used = taken if here.stem is None else taken | {here.stem}
         length = len(path.kind) + sum(len(w) + 1 for w in whole)
-        if len(whole) < naming.MOST_WORDS and length < naming.MAX_NAME - 6:
+        spoken = sum(not w.isdigit() for w in whole)
+        if spoken < MOST_WORDS and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
             for token, node in root.children.items():
-                if open_(node, used):
+                if not node.stems <= used:
                     ways.append((token, whole, node, node.cost))
         if len(whole) >= least or (whole and not ways):
             ways.append((end, whole, None, 0.0))

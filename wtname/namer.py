@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +55,17 @@ class Namer:
             ms = round((time.perf_counter() - began) * 1000, 2)
             return Named(name, kind, ticket, source, sure, ms, why)
 
-        picked = naming.extract(cleaned)
-        if picked is None:
+        if not naming.content(cleaned):
             return [named(None, "random", None)]
         try:
             guesses = self._ask(cleaned, n)
         except ModelError as error:
-            return [named(picked, "extract", None, str(error))]
+            guesses, why = [], str(error)
+        else:
+            why = "the model's names did not pass the gate"
         if not guesses:
-            return [named(picked, "extract", None, "the model's names did not pass the gate")]
+            picked = naming.extract(cleaned)
+            return [named(picked, "extract" if picked else "random", None, why)]
         return [named(g.name, "model" if g.name else "random", g.confidence) for g in guesses]
 
     def _ask(self, prompt: naming.Prompt, n: int) -> list[Guess]:
@@ -84,4 +86,4 @@ class Namer:
 
 def random_branch() -> str:
     """`wt-` and eight hexadecimal digits: the branch of a task that nobody named."""
-    return f"wt-{secrets.token_hex(4)}"
+    return f"wt-{os.urandom(4).hex()}"

@@ -232,8 +232,9 @@ _LEADS: dict[str, tuple[str, ...]] = {
 _LEAD_TYPE = {word: kind for kind, words in _LEADS.items() for word in words}
 _SAID = frozenset("fix fixes fixed fixing add adds added adding implement implements introduce feat feature chore doc "
                   "docs document documentation refactor refactoring test tests style bug bugfix".split())
-_HINTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(r"\b(?:%s)\b" % words))
+# Compiled where first used: a name by the model needs none of them.
+_HINTS = {
+    kind: r"\b(?:%s)\b" % words
     for kind, words in (
         ("docs", "docs?|readme|documentation|docstrings?|changelog|typos?|comments?|tutorial|guide|"
                  "javadoc|faq|wiki|license"),
@@ -248,12 +249,12 @@ _HINTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("refactor", "refactor(?:s|ed|ing)?|simplify|cleanup|clean|rename[sd]?|extract|move[sd]?|split|deduplicate|"
                      "unused|dead|deprecated|remove[sd]?|internal|helper|rewrite|convert|migrate"),
     )
-)
+}
 def kind_of(words: list[str]) -> str:
     """The type that rules give to a prompt's words: its leading verb, then the words that hint at one."""
     head = [w for w in words[:4] if w in _LEAD_TYPE]
     text = " ".join(words[:40])
-    hinted = [kind for kind, pattern in _HINTS if pattern.search(text)]
+    hinted = [kind for kind, pattern in _HINTS.items() if re.search(pattern, text)]
     for kind in ("docs", "test"):
         if kind in hinted[:2] and (len(words) < 14 or kind in [_LEAD_TYPE.get(w) for w in words[:3]]):
             return kind
@@ -274,14 +275,11 @@ def _sentence(text: str) -> str:
     return max(enumerate(sentences), key=weight)[1]
 
 
-def extract(prompt: Prompt, limit: int = 4) -> str | None:
-    """A name from the prompt's own words by rules alone, or None where nothing but filler is left."""
+def content(prompt: Prompt, limit: int = 4) -> list[str]:
+    """The first words that tell something, in their plain forms; none where the prompt is nothing but filler."""
     words = prompt.words
-    if not words:
-        return None
     text = prompt.text if len(words) <= 16 else _sentence(prompt.text)
     chosen = [w for w in text.split(" ") if w.isalnum()]
-    kind = kind_of(words)
     if len(words) > 3 and ":" in text.split(" ")[1:4]:
         tail = text.split(" : ", 1)[-1].split(" ")
         if sum(w.isalnum() and w not in FILLER for w in tail) >= 3:
@@ -289,16 +287,20 @@ def extract(prompt: Prompt, limit: int = 4) -> str | None:
     body: list[str] = []
     for word in chosen:
         word = SHORT.get(word, plain(word))
-        if word in FILLER or word in _SAID or word in body or word == kind or (word.isdigit() and not body):
+        if word in FILLER or word in _SAID or word in body or (word.isdigit() and not body):
             continue
         body.append(word)
         if len(body) == limit:
-            break
-    if not body:
-        body = [w for w in dict.fromkeys(plain(w) for w in words) if w not in FILLER and w != kind][:2]
-    if all(word.isdigit() for word in body):
-        return None
-    return fit("-".join([kind, *body]))
+            return body
+    body = body or [w for w in dict.fromkeys(plain(w) for w in words) if w not in FILLER][:2]
+    return [] if all(word.isdigit() for word in body) else body
+
+
+def extract(prompt: Prompt, limit: int = 4) -> str | None:
+    """A name from the prompt's own words by rules alone, or None where nothing but filler is left."""
+    kind = kind_of(prompt.words)
+    body = [w for w in content(prompt, limit + 1) if w != kind][:limit]
+    return fit("-".join([kind, *body])) if body else None
 
 
 def allowed(prompt: Prompt, words: Words) -> tuple[list[str], list[str]]:
