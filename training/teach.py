@@ -2,8 +2,9 @@
 
     python -m training.teach --titles named_titles.jsonl --commits named_subjects.jsonl --out data/train/taught.jsonl
 
-A commit is shown as its body alone where the name stands in it, else with its subject before or after it, so that the
-student learns to find the ask in a long prompt.
+A commit is shown as its body alone where the name of its subject stands in it, else now and then with its subject
+before or after it; bodies that the teacher named by themselves come as they are; some titles stand beside a stranger's
+sentence. So the student learns to find the ask in a long prompt.
 """
 
 from __future__ import annotations
@@ -64,12 +65,30 @@ def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> b
     return naming.gate(name, prompt) and set(name.split("-")[1:]) <= {*grounded, *free}
 
 
+def in_context(text: str, sentences: list[str], rng: random.Random) -> str:
+    """The task of a title after, or before, a sentence about something else."""
+    other = rng.choice(sentences)
+    if rng.random() < 0.3:
+        return f"{text} . {other}"
+    return f"{other} {rng.choice(('.', '.', '|', '?'))} {rng.choice((*BEFORE, '', '', ''))} {text}".replace("  ", " ")
+
+
 def taught(
-    titles: Path, commits: Path, words: Words, least_sure: float, noise: float, rng: random.Random
+    titles: Path, commits: Path, bodies: Path | None, words: Words, least_sure: float, noise: float, rng: random.Random
 ) -> Iterator[dict[str, str]]:
     """Rows of {text, name}."""
-    for row in read_jsonl(titles):
+    sentences: list[str] = []
+    for row in read_jsonl(bodies) if bodies else ():
         if usable(row, row["text"], words, least_sure):
+            yield {"text": row["text"], "name": row["name"]}
+            first = row["text"].split(" . ")[0]
+            if 5 <= len(first.split()) <= 22:
+                sentences.append(first)
+    for row in read_jsonl(titles):
+        if sentences and rng.random() < noise / 2 and row["name"] != naming.NONE:
+            if usable(row, row["text"], words, least_sure):
+                yield {"text": in_context(row["text"], sentences, rng), "name": row["name"]}
+        elif usable(row, row["text"], words, least_sure):
             text = (
                 noisy(row["text"], row["name"], rng)
                 if rng.random() < noise and row["name"] != naming.NONE
@@ -83,7 +102,7 @@ def taught(
         said = share_said(name, row["body"])
         if said >= 0.99 or (said >= 0.7 and rng.random() < 0.5):
             yield {"text": row["body"], "name": name}
-        elif rng.random() < 0.7:
+        elif rng.random() < (0.3 if bodies else 0.7):
             parts = [row["text"], row["body"]]
             if rng.random() < 0.4:
                 parts.reverse()
@@ -95,17 +114,19 @@ def taught(
 @click.option(
     "--commits", type=click.Path(path_type=Path, exists=True), required=True, help="Named subjects with bodies."
 )
+@click.option("--bodies", type=click.Path(path_type=Path, exists=True), help="Bodies named by themselves.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
 @click.option("--least-sure", default=-0.6, help="Mean log-probability below which a name is dropped.")
 @click.option("--noise", default=0.15, help="Share of titles to put noise into.")
 @click.option("--seed", default=1)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(
-    *, titles: Path, commits: Path, words_path: Path, least_sure: float, noise: float, seed: int, out: Path
+    *, titles: Path, commits: Path, bodies: Path | None, words_path: Path, least_sure: float, noise: float, seed: int,
+    out: Path,
 ) -> None:  # fmt: skip
     """Write the rows."""
     words = read_words(words_path.read_text(encoding="utf-8"))
-    count = write_jsonl(out, taught(titles, commits, words, least_sure, noise, random.Random(seed)))
+    count = write_jsonl(out, taught(titles, commits, bodies, words, least_sure, noise, random.Random(seed)))
     print(json.dumps({"stage": "teach", "rows": count, "out": str(out)}))
 
 
