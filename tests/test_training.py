@@ -41,9 +41,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     gold = [{"prompt": p, "name": n, "repo": "o/r", "branch": n} for p, n in ROWS]
     files = {
-        "titles_gold.jsonl.gz": gold, "bodies_gold.jsonl.gz": gold, "written.jsonl": gold, "titles_human.jsonl.gz": gold,
+        "titles_gold.jsonl.gz": gold, "bodies_gold.jsonl.gz": gold, "written.jsonl": gold,
+        "titles_human.jsonl.gz": gold,
         "titles_raw.jsonl.gz": [{"prompt": p} for p, _ in ROWS] * 2,
-        "commits_raw.jsonl.gz": [{"subject": p, "body": f"We have to {p.lower()} now, since it hurts."} for p, _ in ROWS],
+        "commits_raw.jsonl.gz": [{"subject": p, "body": f"We have to {p.lower()} now; it hurts."} for p, _ in ROWS],
         "val_titles.jsonl": [{"id": "v1", "prompt": ROWS[0][0], "refs": [ROWS[0][1]]}],
     }  # fmt: skip
     for name, rows in files.items():
@@ -57,7 +58,8 @@ def tokenizer(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     # All seven types and `none` have to become tokens of their own.
     seen = data / "written.jsonl"
-    seen.write_text("".join(json.dumps({"prompt": f"{t} {t}", "name": f"{t}-x"}) + "\n" for t in (*naming.TYPES, "none") * 3))
+    rows = [{"prompt": f"{t} {t}", "name": f"{t}-x"} for t in (*naming.TYPES, "none") * 3]
+    seen.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert run(train_tokenizer.main, "--data", data, "--out", path, "--vocab-size", 512)["vocab"]
     return path
 
@@ -140,8 +142,11 @@ def test_teach_drops_what_is_unsure_or_not_grounded(tmp_path: Path) -> None:
 
 
 def test_name_words_lists_forms_under_their_stem(tmp_path: Path) -> None:
-    rows = [{"text": "crash of columns", "name": "fix-column-crash"}, {"text": "it is slow", "name": "feat-speed-up"}] * 3
-    corpus.write_jsonl(tmp_path / "gold.jsonl", rows)
+    rows = [
+        {"text": "crash of columns", "name": "fix-column-crash"},
+        {"text": "it is slow", "name": "feat-speed-up"},
+    ]
+    corpus.write_jsonl(tmp_path / "gold.jsonl", rows * 3)
     run(name_words.main, "--gold", tmp_path / "gold.jsonl", "--out", tmp_path / "words.txt")
     words = read_words((tmp_path / "words.txt").read_text())
     assert words.kin["crash"] == ["crash"]

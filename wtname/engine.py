@@ -22,9 +22,12 @@ CONTEXT = 256
 FREE_COST = 2.0
 # A prompt names no task where the model is at least this sure of it.
 ABSTAIN = 0.5
-BEAM = 1
-SEQUENCES = 24
+# The narrowest beam for several names.
+BEAM = 4
+# Twice the widest beam: a step's children live beside their parents for a moment.
+SEQUENCES = 48
 MOST_STEPS = 30
+MOST_TOKENS = CONTEXT - MOST_STEPS - 10
 
 
 class Guess(NamedTuple):
@@ -83,7 +86,7 @@ class Engine:
             self.vocab_size: int = c.llama_vocab_n_tokens(self._vocab)
             self._start()
             context = c.llama_context_default_params()
-            context.n_ctx = CONTEXT * 2
+            context.n_ctx = CONTEXT * 3
             context.n_batch = context.n_ubatch = CONTEXT
             context.n_seq_max = SEQUENCES
             context.kv_unified = True
@@ -152,18 +155,27 @@ class Engine:
 
         `deadline` is a time.monotonic() after which llama.cpp is told to stop; then ModelError.
         """
+        c = self._c
         self.deadline = deadline
         ids = self.tokenize(naming.render(prompt.text))
-        marker = ids[-1:]
-        ids = ids[: CONTEXT - 40][:-1] + marker
-        self._c.llama_memory_clear(self._memory, False)
+        if len(ids) > MOST_TOKENS:  # words of many tokens: the end of the prompt goes, the marker after it stays
+            ids = [*ids[: MOST_TOKENS - 1], ids[-1]]
+        c.llama_memory_clear(self._memory, False)
         self._decode([(t, i, 0, i == len(ids) - 1) for i, t in enumerate(ids)])
-        logits = self._c.llama_get_logits_ith(self._context, len(ids) - 1)
+        logits = c.llama_get_logits_ith(self._context, len(ids) - 1)
         kinds = sorted(zip(log_softmax([logits[t] for t in self._kinds]), self._kinds, strict=True), reverse=True)
         none = next(p for p, t in kinds if self._kinds[t] == naming.NONE)
         if none >= math.log(ABSTAIN):
             return [Guess(None, round(math.exp(none), 4))]
-        return self._write(prompt, [k for k in kinds if self._kinds[k[1]] != naming.NONE], len(ids), n)
+        real = [k for k in kinds if self._kinds[k[1]] != naming.NONE]
+        best = self._write(prompt, real, len(ids), 1)
+        if n == 1:
+            return best
+        for seq in range(SEQUENCES):
+            c.llama_memory_seq_rm(self._memory, seq, len(ids) if seq == 0 else -1, -1)
+        # The first is the one that stands alone too; the beam may rank others before it.
+        more = self._write(prompt, real, len(ids), min(max(n, BEAM), SEQUENCES // 2))
+        return [*best, *(g for g in more if g.name not in {b.name for b in best})][:n]
 
     def _trie(self, prompt: naming.Prompt) -> Node:
         """The words that a name for this prompt may be made of."""
@@ -174,12 +186,11 @@ class Engine:
         own = [(w, self.tokenize(f" {w}"), 0.0) for w in grounded]
         return trie([*own, *((w, self._free[w], FREE_COST) for w in free)])
 
-    def _write(self, prompt: naming.Prompt, kinds: list[tuple[float, int]], at: int, n: int) -> list[Guess]:
+    def _write(self, prompt: naming.Prompt, kinds: list[tuple[float, int]], at: int, width: int) -> list[Guess]:
         """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first."""
         c = self._c
         root = self._trie(prompt)
         least = min(2, naming.telling(prompt))
-        width = max(n, BEAM)
         paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
         for path in paths[1:]:
             c.llama_memory_seq_cp(self._memory, 0, path.seq, -1, -1)
@@ -205,7 +216,7 @@ class Engine:
         best = sorted(
             ((mean, sure, name) for name, (mean, sure) in done.items() if naming.gate(name, prompt)), reverse=True
         )
-        return [Guess(name, round(sure, 4)) for _, sure, name in best[:n]]
+        return [Guess(name, round(sure, 4)) for _, sure, name in best]
 
     def _advance(self, paths: list[Written], kept: list[tuple[Written, Step]]) -> list[Written]:
         """The chosen steps as paths, each with a sequence of its own; the first to go on keeps its parent's."""

@@ -1,0 +1,3 @@
+from wtname.cli import main
+
+main(prog_name="wtname")

@@ -1,0 +1,105 @@
+"""Look at everything wtname needs, and say what to do about what is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from wtname import child, git, log, models, settings
+from wtname.errors import WtnameError
+
+Status = Literal["ok", "warn", "fail"]
+
+
+class Check(NamedTuple):
+    """One line of the report; `fix` says what to do where it is not ok."""
+
+    what: str
+    status: Status
+    found: str
+    fix: str = ""
+
+
+def checks(model: str | None, cwd: Path | None) -> Iterator[Check]:
+    """All checks, one after the other; a check that breaks is a failed check."""
+    for what, check in (
+        ("git", _git),
+        ("python", _python),
+        ("engine", _engine),
+        ("model", lambda: _model(model)),
+        ("log", _log),
+        ("repository", lambda: _repository(cwd)),
+    ):
+        yield _guarded(what, check)
+
+
+def _guarded(what: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except WtnameError as error:
+        found, _, fix = str(error).partition("; ")
+        return Check(what, "fail", found, fix)
+
+
+def _git() -> Check:
+    version = git.version()
+    found = f"{'.'.join(map(str, version))} at {git.executable()}"
+    if version < (2, 17):
+        return Check("git", "fail", found, "install git 2.17 or later")
+    return Check("git", "ok", found)
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _engine() -> Check:
+    # In another process: a library built for another machine may take ours down.
+    code = "import llama_cpp; print(llama_cpp.__version__)"
+    done = child.run("-c", code)
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        fix = "pip install --force-reinstall --no-cache-dir llama-cpp-python; till then names are picked from the words"
+        return Check("engine", "fail", f"llama-cpp-python does not load: {told[-1]}", fix)
+    return Check("engine", "ok", f"llama-cpp-python {done.stdout.strip()}")
+
+
+def _model(flag: str | None) -> Check:
+    found = models.existing(flag)
+    name = models.verify(found.path)
+    return Check("model", "ok", f"{found.path} ({found.by}), sha256 {models.sha256(found.path)}, names: {name}")
+
+
+def _log() -> Check:
+    file = log.path()
+    place = next(p for p in (file, *file.parents) if p.exists())
+    if not os.access(place, os.W_OK) or (place != file and not place.is_dir()):
+        return Check("log", "warn", f"{file} cannot be written", f"make {place} writable; until then nothing is logged")
+    return Check("log", "ok", str(file))
+
+
+def _repository(cwd: Path | None) -> Check:
+    try:
+        with git.Repository(cwd) as repo:
+            return _facts(repo)
+    except WtnameError as error:
+        return Check("repository", "warn", str(error), "cd into a repository to make worktrees")
+
+
+def _facts(repo: git.Repository) -> Check:
+    chosen = settings.load(repo.config, os.environ)
+    folder = settings.folder(chosen.path, repo=repo.name, main=repo.main, branch="BRANCH")
+    commit = repo.commit(chosen.base)[:10]
+    parent = next(p for p in folder.parents if p.exists())
+    found = f"{repo.main}, new worktrees in {folder}, from {chosen.base} ({commit}), branches {chosen.template}"
+    if not os.access(parent, os.W_OK):
+        return Check("repository", "fail", found, f"make {parent} writable or set wtname.path")
+    return Check("repository", "ok", found)
+
+
+def line(check: Check) -> str:
+    """A check for people."""
+    return f"{check.status:<5} {check.what}: {check.found}" + (f"\n      {check.fix}" if check.fix else "")
