@@ -1,14 +1,17 @@
-"""How long a name takes: with the model loaded, and as a whole cold process."""
+"""How long a name takes with the model loaded, as a whole cold process, and as a worktree beside git's own."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from wtname import child
+from wtname.git import Running
 from wtname.models import Found
 from wtname.namer import Namer
 
@@ -94,8 +97,25 @@ def _timed(work: Callable[..., object], *args: object) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def _worktrees(flag: tuple[str, ...], prompts: list[str]) -> tuple[list[float], list[float]]:
+    """Times of `wtname new` and of a bare `git worktree add`, in turns, in a throw-away repository of one file."""
+    with tempfile.TemporaryDirectory() as folder:
+        repo = Path(folder, "bench")
+        who = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
+        Running("init", "-q", str(repo)).output()
+        (repo / "README").write_text("bench\n")
+        Running("add", "README", cwd=repo).output()
+        Running(*who, "commit", "-q", "--no-verify", "--no-gpg-sign", "-m", "bench", cwd=repo).output()
+        new, bare = [], []
+        for i, prompt in enumerate(prompts):
+            new.append(_timed(child.run, "-m", "wtname", "new", "-C", str(repo), *flag, "--", prompt))
+            add = ("worktree", "add", "-q", "-b", f"bare-{i}", str(Path(folder, f"bare-{i}")))
+            bare.append(_timed(lambda add=add: Running(*add, cwd=repo).output()))
+        return new, bare
+
+
 def run(found: Found, n: int, cold: int) -> dict[str, object]:
-    """Time `n` names in this process and `cold` whole processes, each beside a bare `import click`."""
+    """Time `n` names in this process, and `cold` whole processes beside an `import click` and a `git worktree add`."""
     namer = Namer(found.path)
     prompts = list(itertools.islice(itertools.cycle(PROMPTS), max(n, cold)))
     load = _timed(namer.name, PROMPTS[0])
@@ -117,6 +137,10 @@ def run(found: Found, n: int, cold: int) -> dict[str, object]:
     if cold:
         report["cold_ms"] = percentiles(whole)._asdict()
         report["click_ms"] = percentiles(click)._asdict()
+        new, bare = _worktrees(flag, prompts[:cold])
+        report["new_ms"] = percentiles(new)._asdict()
+        report["git_worktree_add_ms"] = percentiles(bare)._asdict()
+        report["new_over_git_ms"] = round(percentiles(new).p50 - percentiles(bare).p50, 2)
         report["cold_to_click"] = round(percentiles(whole).p95 / percentiles(click).p95, 2)
     return report
 
@@ -124,7 +148,8 @@ def run(found: Found, n: int, cold: int) -> dict[str, object]:
 def table(report: dict[str, object]) -> str:
     """The report for people."""
     rows = [f"{'':24}{'P50':>9}{'P95':>9}{'P99':>9}  ms"]
-    titles = {"warm_ms": "a name, model loaded", "cold_ms": "a whole process", "click_ms": "import click"}
+    titles = {"warm_ms": "a name, model loaded", "cold_ms": "a whole process", "click_ms": "import click",
+              "new_ms": "wtname new", "git_worktree_add_ms": "git worktree add"}  # fmt: skip
     for key, title in titles.items():
         times = report.get(key)
         if isinstance(times, dict):
@@ -132,5 +157,6 @@ def table(report: dict[str, object]) -> str:
     rows.append(f"{'import, load, first name':24}{report['load_ms']:9.1f}")
     if "cold_to_click" in report:
         rows.append(f"a whole process takes {report['cold_to_click']} times an `import click` (P95)")
+        rows.append(f"`wtname new` takes {report['new_over_git_ms']} ms more than `git worktree add` (P50)")
     rows.append(f"{report['by_model']} of {report['n']} names by {report['model']}")
     return "\n".join(rows)
