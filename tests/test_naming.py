@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wtname import naming
 from wtname.errors import WtnameError
+from wtname.words import Words
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,8 @@ from wtname.errors import WtnameError
         ("Fix crash on zero-width columns", "fix crash on zero width columns"),
         ("Use useTopCategoryList in HTTPServer", "use use top category list in http server"),
         ("fix attribute_error in add_defaults", "fix attribute error in add defaults"),
+        ("SQLite3Adapter, GitHubToken and JCasc", "sqlite3 adapter github token and jcasc"),
+        ("parseURLs in HealthyPGs of VMSnapshot", "parse urls in healthy pgs of vm snapshot"),
         ("GraphQL over IPv6, OAuth2 URLs", "graphql over ipv6 oauth2 urls"),
         ("don’t retry, can't stop", "dont retry cant stop"),
         ("bump cobra from v1.4.0 to 1.5.0", "bump cobra from 1 4 0 to 1 5 0"),
@@ -156,6 +159,25 @@ def test_branch_from(template: str, ticket: str, user: str, branch: str) -> None
 def test_branch_from_refuses(template: str) -> None:
     with pytest.raises(WtnameError):
         naming.branch_from(template, "fix-login-loop")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "absent", "present"),
+    [
+        (
+            "Die App stürzt ab, wenn man während der Aufnahme das Headset abzieht",
+            {"der", "die", "man"},
+            {"app", "headset"},
+        ),
+        ("Cuando el usuario cierra la sesión se pierde el carrito", {"el", "la", "se"}, {"usuario", "carrito"}),
+        ("Fix worker die on SIGTERM in the pool", set(), {"die", "worker", "in"}),
+        ("Drop el 7 and die on start, as in the handbook", set(), {"el", "die", "as"}),
+    ],
+)
+def test_small_foreign_words_stay_out_of_names(prompt: str, absent: set[str], present: set[str]) -> None:
+    grounded, _ = naming.allowed(naming.clean(prompt), Words({}, []))
+    assert not absent & set(grounded)
+    assert present <= set(grounded)
 
 
 def test_names_are_legal_for_git() -> None:

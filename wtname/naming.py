@@ -7,7 +7,7 @@ import unicodedata
 from typing import NamedTuple
 
 from wtname.errors import WtnameError
-from wtname.words import FILLER, SHORT, WHOLE, Words, forms, plain, stem
+from wtname.words import FILLER, FOREIGN, SHORT, WHOLE, Words, forms, plain, stem
 
 TYPES = ("feat", "fix", "refactor", "docs", "chore", "test", "style")
 NONE = "none"
@@ -66,7 +66,14 @@ _LINE_NUMBER = re.compile(r"(\.[a-z]{1,4}):\d+(?::\d+)?\b", re.I)
 _WRAPPED = re.compile(r"(?<=\w)[ \t]*\n[ \t]*(?=[a-z])|(?<=[\w,][^\n]{55})[ \t]*\n[ \t]*(?=[A-Za-z`\"'])")
 _SHORTCODE = re.compile(r":[a-z][a-z0-9_+-]*:")
 _PIECES = re.compile(r"[A-Za-z0-9]+(?:['’][A-Za-z]+)*|[.!;](?=\s|$)|[:\]](?=\s|$)|\?|\n|(?<=\s)[(](?=\w)")
-_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# Not inside the plural of an acronym (HealthyPGs), and no lone letter before a hump (JCasc).
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?<!^[a-z])(?=[A-Z])|(?<=[A-Z])(?<!^[A-Z])(?=[A-Z](?!s(?:[A-Z]|$))[a-z])")
+# Names with humps of their own, where they are part of an identifier: GitHubToken, SQLite3Adapter.
+_MIXED = re.compile(
+    r"GraphQL|GitHub|GitLab|JavaScript|TypeScript|CoffeeScript|SQLite|PostgreSQL|MySQL|NoSQL|MongoDB|DynamoDB|InfluxDB|"
+    r"OAuth|OpenAPI|OpenSSL|OpenSSH|OpenGL|OpenID|WebGL|WebGPU|WebRTC|WebSocket|YouTube|PayPal|WhatsApp|LinkedIn|"
+    r"WordPress|DevTools|IPv(?=[46])|macOS|iOS|iPhone|iPad"
+)
 _ACRONYMS = re.compile(r"[A-Z][A-Z0-9]*s")
 MARKS = {".": ".", "!": ".", ";": ".", ":": ":", "]": ":", "?": "?", "\n": "|", "(": "("}
 
@@ -111,7 +118,8 @@ def split_word(word: str) -> list[str]:
     lower = word.lower()
     if len(word) <= 4 or lower in WHOLE or _ACRONYMS.fullmatch(word):
         return [lower]
-    return [part.lower() for part in _HUMPS.split(word)]
+    named = _MIXED.sub(lambda m: m.group().capitalize(), word)
+    return [part.lower() for part in _HUMPS.split(named)]
 
 
 def _strip_envelopes(text: str) -> str:
@@ -307,8 +315,11 @@ def allowed(prompt: Prompt, words: Words) -> tuple[list[str], list[str]]:
     """The words that a name for this prompt may be made of: those grounded in the prompt, and the free ones."""
     grounded: dict[str, None] = {}
     stems: dict[str, None] = {}
+    foreign = set(prompt.words) & FOREIGN
+    # An English sentence has a few of them by chance ("in", "is", "me"), seldom a third.
+    small = foreign if len(foreign) * 3 >= len(set(prompt.words)) and not set(prompt.words) & {"the", "a", "to"} else ()
     for word in prompt.words:
-        if len(word) <= 24:
+        if len(word) <= 24 and word not in small:
             grounded.update(dict.fromkeys(forms(word)))
             stems[stem(word)] = None
     for key in stems:

@@ -36,6 +36,22 @@ FILLER = frozenset(
     no yes none id youre were hes shes itd thats whats wip bitte und der die das im fuer den dem ein eine mit von
     zu""".split()
 )
+# Small words of German, Spanish, French, Portuguese, Italian and Dutch, in ASCII. Some are English words too, so they
+# count as filler only in company.
+FOREIGN = frozenset(
+    """aber alle als am an auch auf aus bei beim bin bis bitte da damit dann das dass dem den der des die doch dort
+    durch ein eine einem einen einer eines er es fuer fur haben hat hier ich ihr im immer in ist ja jede jeder jedes
+    kann kein keine man mehr mit muss nach nicht noch nur ob oder ohne sein sich sie sind soll sollen sollte sollten
+    statt uber um und uns unser unsere unter vom von vor wahrend wann war warum was wenn wer werden wie wieder wir
+    wird wo zu zum zur al algo como con cuando de del donde el ella en esta estan este esto hay la las lo los mas
+    muy nos nuestra nuestro o para pero por porque que se si sin sobre su sus tambien tiene todo un una uno y ya au
+    aussi aux avec car ce ces cette chaque dans du elle est et ete etre fait faut il ils je le les leur mais meme ne
+    nous on ou par pas plus pour quand qui sa ses son sont sur tous tout une vous ao aos as ate com do dos ela ele
+    em essa esse eu foi isso na nao nas no num numa os pela pelo quando sao sem ser seu so tem uma che ci cosi dal
+    dalla degli dei della delle di e gli ha ho mi nel nella non piu questo sono sul sulla ti tra tutti aan bij dat
+    deze dit door een geen het hij ik is kan maar met moet naar niet nog nu om onze ook op te uit van veel voor wat
+    we wel worden ze zijn zo""".split()
+)
 _SINGULAR = frozenset("""class process access address status focus canvas redis kubernetes css js https dns aws ios
     macos https progress analysis axis basis bus bonus alias bias chaos corpus https os gas lens series species news
     rails jenkins windows pandas keras less sass cross press loss pass compress express express wordpress previous
