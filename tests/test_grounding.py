@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from wtname.grounding import Path, steps, trie
 
 END = 0
@@ -34,6 +36,20 @@ def test_a_name_begins_with_any_word_but_its_type() -> None:
 def test_a_free_word_costs() -> None:
     _, ways = start()
     assert ways[4].score < ways[3].score - 1.9
+
+
+def test_a_free_word_costs_the_same_wherever_it_lies_in_the_trie() -> None:
+    words = [("auto", (1,), 2.0), ("automation", (1, 2), 0.0), ("time", (3,), 2.0), ("timeout", (3, 4), 2.0)]
+    root = trie(words)
+    first = {s.token: s.score for s in steps(Path(0, 9, "feat", (), root, 0.0, 1), root, FLAT, END, 1)}
+    assert first[1] - first[3] == pytest.approx(2.0)
+
+    def on(token: int) -> dict[int, float]:
+        ways = steps(Path(0, token, "feat", (), root.children[token], 0.0, 2), root, FLAT, END, 1)
+        return {s.token: s.score for s in ways}
+
+    assert on(1)[2] - on(1)[END] == pytest.approx(2.0)  # automation is free of charge, auto pays on leaving
+    assert on(3)[4] == pytest.approx(on(3)[END])  # both have paid on the way in
 
 
 def test_a_word_may_go_on_or_another_begin() -> None:

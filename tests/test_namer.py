@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from pathlib import Path
@@ -119,6 +120,34 @@ def test_a_deadline_stops_the_engine_and_not_the_next_prompt(engine: Engine) -> 
     with pytest.raises(ModelError, match="time"):
         engine.suggest(prompt, deadline=time.monotonic() - 1)
     assert engine.suggest(prompt)[0].name
+
+
+def test_engines_come_and_go_without_taking_the_log_along() -> None:
+    import gc
+
+    first, second = Engine(models.PACKAGED), Engine(models.PACKAGED)
+    second.close()
+    del second
+    gc.collect()
+    with pytest.raises(ModelError):  # llama.cpp logs here, through a callback that has to be alive still
+        first.suggest(naming.clean(PROMPTS[0]), deadline=time.monotonic() - 1)
+    assert first.suggest(naming.clean(PROMPTS[0]))[0].name
+
+
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.gguf"))
+    try:
+        path.write_bytes(models.PACKAGED.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    assert Namer(path, deadline=20).name(PROMPTS[0]).source == "model"
+
+
+def test_a_slow_load_is_tried_again() -> None:
+    namer = Namer(models.PACKAGED, deadline=0)
+    assert namer.name(PROMPTS[0]).source == "extract"
+    namer.deadline = 20
+    assert namer.name(PROMPTS[0]).source == "model"
 
 
 def test_tokens_are_those_of_the_tokenizer_beside_it(engine: Engine) -> None:

@@ -40,6 +40,9 @@ from wtname.words import Words
         ("<task>Fix login</task>", "fix login"),
         ("<system-reminder>be nice</system-reminder>\nFix login", "fix login"),
         ("<system-reminder>never closed, so all of it is noise", ""),
+        ("Render <thinking> blocks collapsed by default", "render thinking blocks collapsed by default"),
+        ("<a <b> lost words > kept words</a></b>", "a lost words kept words"),
+        ("Fix <a-b> beside <a>links</a>", "fix a b beside links"),
         ("Fix <Button> label", "fix button label"),
         ("Fix this:\n```\nfoo(bar)\n```\nand that", "fix this | and that"),
         ("Fix it\n\nSigned-off-by: Ada <ada@example.org>", "fix it"),
@@ -81,11 +84,40 @@ def test_clean_noop(prompt: str) -> None:
         ("PROJ-1 and PROJ-1 and PROJ-2", ("PROJ-1", "PROJ-2")),
         ("UTF-8, SHA-256, ISO-8601, CVE-2024 and COVID-19", ()),
         ("&#39; is an entity", ()),
+        ("crash in login\n#0 0x00007ffff7 in main\n#1 0x00005555 in start", ()),
+        ("change the border colour from #333 to #112233", ()),
+        ("<system-reminder>see #12</system-reminder>fix #13", ("13",)),
         ("no ticket", ()),
     ],
 )
 def test_tickets(prompt: str, tickets: tuple[str, ...]) -> None:
     assert naming.clean(prompt).tickets == tickets
+
+
+def test_an_ask_behind_a_long_attachment_is_found() -> None:
+    attached = "<file_contents>" + "x = compute(y)\n" * 3000 + "</file_contents>\nFix crash on login"
+    assert naming.clean(attached).text == "fix crash on login"
+    assert naming.clean("y = x + 1 ;\n" * 3000 + "\nPlease fix the login crash").text.endswith("fix the login crash")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "[" * 20_000, "<a " * 6_600, "</a>" + "<a " * 6_600, "<thinking " * 2_000, "<thinking>" * 2_000 + "</x>",
+        "".join(f"</t{i}>" for i in range(3_000)), " " * 19_990 + "x", "at x" + "(" * 19_000, "at x(" + "1" * 19_000,
+        "at a" + ":1" * 9_000 + "x", "```\n" * 5_000, "fix #1 " + "and #1 " * 3_000, "fix" + " " * 19_000 + "#",
+        "a." * 10_000, "see " * 5_000, "x\n" * 10_000, "\u4fee" * 20_000, "v1." * 6_000, "'" * 20_000, "A" * 20_000,
+        "aA" * 10_000,
+    ],
+    ids=lambda text: repr(text[:12]),
+)  # fmt: skip
+def test_no_text_takes_long_to_clean(hostile: str) -> None:
+    import time
+
+    naming.clean("warm up: é")
+    began = time.process_time()
+    naming.clean(hostile)
+    assert time.process_time() - began < 2  # of processor time; what was quadratic took 18 s
 
 
 def test_a_long_prompt_keeps_its_ask() -> None:

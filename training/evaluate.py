@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +37,19 @@ def load_scorer(path: Path) -> ModuleType:
 
 def by_model(gguf: Path) -> Callable[[str], str | None]:
     """The GGUF through Namer, as `wtname suggest` names."""
+    from wtname.engine import Engine
     from wtname.namer import Namer
 
     namer = Namer(gguf, deadline=30.0)
-    return lambda prompt: namer.name(prompt).name
+
+    def name(prompt: str) -> str | None:
+        named = namer.name(prompt)
+        if named.source == "extract":  # else the words picked would be scored under the model's name
+            tqdm.write(f"{gguf.name} did not name {prompt[:60]!r}: {named.why}", file=sys.stderr)
+        return named.name
+
+    Engine(gguf).close()
+    return name
 
 
 def by_words(prompt: str) -> str | None:
@@ -87,6 +97,10 @@ def by_teacher(folder: Path) -> Callable[[list[str]], list[str]]:
     return names
 
 
+def _label(path: Path, others: tuple[Path, ...]) -> str:
+    return path.stem if sum(path.stem == other.stem for other in others) == 1 else str(path)
+
+
 @click.command(context_settings={"show_default": True})
 @click.option("--gguf", multiple=True, type=click.Path(path_type=Path, exists=True), help="A model; repeatable.")
 @click.option(
@@ -107,14 +121,14 @@ def main(
 ) -> None:
     """Print one table: a row for each namer and file of {id, prompt, refs}."""
     score = load_scorer(scorer)
-    namers: dict[str, Callable[[str], str | None]] = {path.stem: by_model(path) for path in gguf}
+    namers: dict[str, Callable[[str], str | None]] = {_label(path, gguf): by_model(path) for path in gguf}
     if baselines:
         namers |= {"words picked": by_words, "slug": by_slug, "yake": by_yake()}
     results: list[dict[str, Any]] = []
     print(f"{'namer':34} {'file':12} " + " ".join(f"{c:>8}" for c in COLUMNS) + "   ms P50")
     for path in refs:
         rows = list(read_jsonl(path))
-        together = {folder.name: by_teacher(folder) for folder in teacher}
+        together = {_label(folder, teacher): by_teacher(folder) for folder in teacher}
         for label in (*together, *namers):
             times: list[float] = []
             names: dict[str, str] = {}

@@ -15,6 +15,8 @@ import gguf
 import numpy as np
 from safetensors.numpy import load_file
 
+from wtname.engine import silence
+
 NAME = "branch-name-generator"
 
 
@@ -96,7 +98,7 @@ def quantize(source: Path, out: Path, kind: str) -> None:
     params.ftype = types[kind]
     params.nthread = 2
     temp = out.with_name(out.name + ".tmp")
-    if llama_cpp.llama_model_quantize(str(source).encode(), str(temp).encode(), params):
+    if llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(temp), params):
         raise RuntimeError(f"llama.cpp did not quantise {source} to {kind}")
     os.replace(temp, out)
 
@@ -112,8 +114,7 @@ def main(student: Path, tokenizer: Path, out: Path, kinds: tuple[str, ...]) -> N
     """Write OUT/branch-name-generator-<type>.gguf for f16 and each --type, and OUT/tokenizer.json."""
     import llama_cpp
 
-    quiet = llama_cpp.llama_log_callback(lambda *_: None)
-    llama_cpp.llama_log_set(quiet, None)
+    silence(llama_cpp)
     out.mkdir(parents=True, exist_ok=True)
     f16 = out / f"{NAME}-f16.gguf"
     write_f16(student, tokenizer, f16)

@@ -1,6 +1,6 @@
 """Collect the words that careful names use into wtname/words.txt, which the engine grounds its names with.
 
-python -m training.name_words --data data/train --out wtname/words.txt
+python -m training.name_words --gold data/train/gold_titles.jsonl --gold data/train/gold_written.jsonl
 """
 
 from __future__ import annotations

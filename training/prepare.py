@@ -28,18 +28,18 @@ def share_said(name: str, text: str) -> float:
 
 
 def careful(path: Path, held: set[str]) -> Iterator[Row]:
-    """Rows with the names that their file gives."""
+    """Rows of {text, name, prompt} with the names that their file gives."""
     for row in read_jsonl(path):
         text = naming.clean(row["prompt"]).text
         if text and text not in held:
-            yield {"text": text, "name": row["name"]}
+            yield {"text": text, "name": row["name"], "prompt": row["prompt"]}
 
 
 def human(path: Path, held: set[str]) -> Iterator[Row]:
     """People's own names, where every word of the name stands in the title: about three in five."""
     for row in careful(path, held):
         if 2 <= row["name"].count("-") <= 5 and share_said(row["name"], row["text"]) == 1:
-            yield row
+            yield {"text": row["text"], "name": row["name"]}
 
 
 def raw_titles(path: Path, held: set[str]) -> Iterator[Row]:
@@ -72,19 +72,21 @@ def main(data: Path, seeds: Path | None, out: Path, dev_every: int) -> None:
     """Write gold_*.jsonl, dev.jsonl, human.jsonl, titles.jsonl, commits.jsonl and what rules name: rules_*.jsonl."""
     held = held_out(data)
     counts = {}
-    dev: list[Row] = []
-    files = {"titles": "titles_gold.jsonl.gz", "bodies": "bodies_gold.jsonl.gz", "written": "written.jsonl"}
-    for kind, path in {**{k: data / f for k, f in files.items()}, **({"seeds": seeds} if seeds else {})}.items():
-        rows = list(careful(path, held))
-        if kind != "seeds":
-            dev += [
-                {"id": f"{kind[0]}{i}", "prompt": r["text"], "refs": [r["name"]]}
-                for i, r in enumerate(rows)
-                if i % dev_every == 7
-            ]
-            rows = [r for i, r in enumerate(rows) if i % dev_every != 7]
-        counts[f"gold_{kind}"] = write_jsonl(out / f"gold_{kind}.jsonl", rows)
-    counts["dev"] = write_jsonl(out / "dev.jsonl", dev)
+    files = {
+        "titles": data / "titles_gold.jsonl.gz",
+        "bodies": data / "bodies_gold.jsonl.gz",
+        "written": data / "written.jsonl",
+    }
+    gold = {kind: list(careful(path, held)) for kind, path in files.items()}
+    dev = [row for rows in gold.values() for row in rows[7::dev_every]]
+    refs = [{"id": f"d{i}", "prompt": row["prompt"], "refs": [row["name"]]} for i, row in enumerate(dev)]
+    counts["dev"] = write_jsonl(out / "dev.jsonl", refs)
+    held |= {row["text"] for row in dev}
+    if seeds:
+        gold["seeds"] = list(careful(seeds, held))
+    for kind, rows in gold.items():
+        kept = ({"text": r["text"], "name": r["name"]} for r in rows if r["text"] not in held)
+        counts[f"gold_{kind}"] = write_jsonl(out / f"gold_{kind}.jsonl", kept)
     counts["human"] = write_jsonl(out / "human.jsonl", human(data / "titles_human.jsonl.gz", held))
     titles = list(raw_titles(data / "titles_raw.jsonl.gz", held))
     commits = list(raw_commits(data / "commits_raw.jsonl.gz", held))

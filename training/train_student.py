@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from training.corpus import Example, Packed, encode, read_jsonl
 from training.model import Shape, Student, load, parameters, save
+from wtname import naming
 
 PAD = 2
 IGNORED = -100
@@ -28,7 +30,9 @@ IGNORED = -100
 
 def packed(path: Path, tokenizer: Tokenizer) -> Packed:
     """The tokens of a file of {"text", "name"} rows, kept beside it from one run to the next."""
-    cache = path.with_suffix(f".{tokenizer.get_vocab_size()}.npz")
+    # Another tokenizer, or another way to render, is another cache.
+    how = tokenizer.to_str() + naming.render("a") + naming.render_name("fix-a")
+    cache = path.with_suffix(f".{hashlib.sha256(how.encode()).hexdigest()[:12]}.npz")
     if not cache.exists() or cache.stat().st_mtime < path.stat().st_mtime:
         done = encode(tokenizer, [Example(r["text"], r["name"]) for r in read_jsonl(path)])
         temp = cache.with_name(cache.name + ".tmp.npz")

@@ -107,7 +107,10 @@ def _namer(model: str | None) -> Namer:
 
     seconds = os.environ.get("WTNAME_DEADLINE") or DEADLINE
     try:
-        return Namer(models.find(model).path, float(seconds))
+        deadline = float(seconds)
+        if not 0 < deadline < 1e6:
+            raise ValueError
+        return Namer(models.find(model).path, deadline)
     except ValueError:
         raise WtnameError(f"WTNAME_DEADLINE is {seconds!r}; set it to a number of seconds or unset it") from None
 

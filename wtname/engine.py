@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,16 @@ def _bindings() -> ModuleType:
         sys.modules.pop("llama_cpp", None)
 
 
+_quiet: Any = None
+
+
+def silence(c: Any) -> None:
+    """Keep llama.cpp's log from the terminal. The callback outlives every engine: llama.cpp goes on calling it."""
+    global _quiet
+    _quiet = _quiet or c.llama_log_callback(lambda *_: None)
+    c.llama_log_set(_quiet, None)
+
+
 class Engine:
     """A loaded model. Raises ModelError where the file is missing, damaged or not a namer."""
 
@@ -66,16 +77,14 @@ class Engine:
         check_magic(gguf)
         self._c: Any = _bindings()
         c = self._c
-        # Kept on self: llama.cpp calls it for as long as the process lives.
-        self._quiet = c.llama_log_callback(lambda *_: None)
-        c.llama_log_set(self._quiet, None)
+        silence(c)
         c.llama_backend_init()
         self.deadline = deadline
         self._going_on = c.llama_progress_callback(lambda *_: time.monotonic() < self.deadline)
         params = c.llama_model_default_params()
         params.n_gpu_layers = 0
         params.progress_callback = self._going_on
-        self._model = c.llama_model_load_from_file(str(gguf).encode(), params)
+        self._model = c.llama_model_load_from_file(os.fsencode(gguf), params)
         if not self._model and time.monotonic() > self.deadline:
             raise ModelError("the model took too long to load; the words of the prompt name it instead")
         if not self._model:
@@ -99,7 +108,7 @@ class Engine:
                 raise ModelError(f"{gguf} loads, but llama.cpp makes no context for it; install it again")
             self._memory = c.llama_get_memory(self._context)
             self._batch = c.llama_batch_init(CONTEXT, 0, 1)
-        except ModelError:
+        except BaseException:
             self.close()
             raise
         self._words: Words | None = None
@@ -174,7 +183,10 @@ class Engine:
         for seq in range(SEQUENCES):
             c.llama_memory_seq_rm(self._memory, seq, len(ids) if seq == 0 else -1, -1)
         # The first is the one that stands alone too; the beam may rank others before it.
-        more = self._write(prompt, real, len(ids), min(max(n, BEAM), SEQUENCES // 2))
+        try:
+            more = self._write(prompt, real, len(ids), min(max(n, BEAM), SEQUENCES // 2))
+        except ModelError:  # out of time: what there is already is better than nothing
+            return best
         return [*best, *(g for g in more if g.name not in {b.name for b in best})][:n]
 
     def _trie(self, prompt: naming.Prompt) -> Node:
@@ -206,7 +218,7 @@ class Engine:
             kept = []
             for mean, path, way in grown[:width]:
                 if way.node is None:
-                    name = "-".join((path.kind, *way.words))
+                    name = naming.fit("-".join((path.kind, *way.words)))
                     done.setdefault(name, (mean, math.exp(mean)))
                 else:
                     kept.append((path, way))

@@ -87,6 +87,8 @@ def _value(file: BinaryIO, kind: int) -> object:
         return _string(file)
     if kind == _ARRAY:
         inner, count = _unpack(file, "<IQ")
+        if inner == _ARRAY:
+            raise ValueError("an array in an array")
         for _ in range(_counted(count)):
             _value(file, inner)
         return count

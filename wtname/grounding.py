@@ -10,14 +10,14 @@ from wtname import naming
 from wtname.words import stem
 
 # A name takes no further word beyond these; numbers, as of a version, do not count among the words.
-MOST_WORDS = 5
+MOST_SPOKEN = 5
 MOST_LETTERS = 36
 
 
 class Node:
     """A place in the trie: the tokens that go on from here, and the word that is whole here, if one is."""
 
-    __slots__ = ("children", "cost", "stem", "stems", "word")
+    __slots__ = ("children", "cost", "own", "stem", "stems", "word")
 
     def __init__(self) -> None:
         self.children: dict[int, Node] = {}
@@ -25,6 +25,7 @@ class Node:
         self.stem: str | None = None
         self.stems: set[str] = set()  # of every word at or below this node
         self.cost = math.inf  # of the cheapest word at or below this node
+        self.own = 0.0  # of the word that is whole here
 
 
 def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
@@ -39,7 +40,7 @@ def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
             node.cost = min(node.cost, cost)
             node.stems.add(key)
         if tokens:
-            node.word, node.stem = word, key
+            node.word, node.stem, node.own = word, key, cost
     return root
 
 
@@ -85,25 +86,25 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
     ways: list[tuple[int, tuple[str, ...], Node | None, float]] = []
     taken = {stem(w) for w in path.words} | {stem(path.kind)}
     here = path.node
+    # What the cheapest word of this branch costs is paid on the way in; the rest when a dearer one is taken.
+    paid = 0.0 if here is root else here.cost
     if here is not root:
         for token, node in here.children.items():
             if not node.stems <= taken:
-                ways.append((token, path.words, node, node.cost))
+                ways.append((token, path.words, node, node.cost - paid))
     if here is root or (here.stem is not None and here.stem not in taken):
         whole = path.whole
+        due = here.own - paid
         used = taken if here.stem is None else taken | {here.stem}
         length = len(path.kind) + sum(len(w) + 1 for w in whole)
         spoken = sum(not w.isdigit() for w in whole)
-        if spoken < MOST_WORDS and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
+        if spoken < MOST_SPOKEN and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
             for token, node in root.children.items():
                 if not node.stems <= used:
-                    ways.append((token, whole, node, node.cost))
+                    ways.append((token, whole, node, due + node.cost))
         if len(whole) >= least or (whole and not ways):
-            ways.append((end, whole, None, 0.0))
+            ways.append((end, whole, None, due))
     if not ways:
         return []
-    # A cost is paid where a word begins; its later tokens are free.
-    base = 0.0 if path.node is root or path.node.word is not None else path.node.cost
-    scores = log_softmax([logits[t] - max(0.0, cost - (base if words is path.words and node else 0.0))
-                          for t, words, node, cost in ways])  # fmt: skip
+    scores = log_softmax([logits[token] - cost for token, _, _, cost in ways])
     return [Step(t, words, node, score) for (t, words, node, _), score in zip(ways, scores, strict=True)]

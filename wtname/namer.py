@@ -47,6 +47,7 @@ class Namer:
     def names(self, prompt: str, n: int) -> list[Named]:
         """Up to `n` different names, best first; at least one."""
         began = time.perf_counter()
+        stop = time.monotonic() + self.deadline
         cleaned = naming.clean(prompt)
         ticket = cleaned.tickets[0] if cleaned.tickets else None
 
@@ -58,7 +59,7 @@ class Namer:
         if not naming.content(cleaned):
             return [named(None, "random", None)]
         try:
-            guesses = self._ask(cleaned, n)
+            guesses = self._ask(cleaned, n, stop)
         except ModelError as error:
             guesses, why = [], str(error)
         else:
@@ -68,19 +69,20 @@ class Namer:
             return [named(picked, "extract" if picked else "random", None, why)]
         return [named(g.name, "model" if g.name else "random", g.confidence) for g in guesses]
 
-    def _ask(self, prompt: naming.Prompt, n: int) -> list[Guess]:
+    def _ask(self, prompt: naming.Prompt, n: int, stop: float) -> list[Guess]:
         if self._failed:
             raise ModelError(self._failed)
-        stop = time.monotonic() + self.deadline
         if self._engine is None:
             from wtname.engine import Engine  # llama.cpp's 40 ms are paid by those who name
 
             assert self.gguf is not None
             try:
                 self._engine = Engine(self.gguf, deadline=stop)
-            except ModelError as error:
-                self._failed = str(error)
-                raise
+            except Exception as error:  # whatever it is, there is a name; the reason goes to the log
+                why = str(error) if isinstance(error, ModelError) else f"the engine does not start ({error!r})"
+                if time.monotonic() < stop:  # a slow load may do better next time
+                    self._failed = why
+                raise ModelError(why) from error
         return self._engine.suggest(prompt, n, deadline=stop)
 
 

@@ -22,25 +22,26 @@ _NOISE_TAGS = (
     "local-command-stdout|local-command-caveat|attached_files|attachments?|file_contents?|document_contents?|"
     "user_info|git_status|thinking|function_results?|tool_results?|user_instructions|INSTRUCTIONS"
 )
-_NOISE = re.compile(r"<(%s)\b[^>]*>.*?(?:</\1\s*>|\Z)" % _NOISE_TAGS, re.S | re.I)
-_PAIRED = re.compile(r"</([A-Za-z][\w-]*)\s*>")
+_NOISE = re.compile(r"<(%s)(?![\w-])[^<>]{0,500}>" % _NOISE_TAGS, re.I)
+_CLOSING = re.compile(r"</([A-Za-z][\w-]*)\s{0,20}>")
+_TAG = re.compile(r"</?([A-Za-z][\w-]*)(?:[\s/][^<>]{0,500})?>")
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
 _TRACE = re.compile(
-    r"""^\s*(?:
-        at\s+\S.*[(:]\S*\d+\)?\s*$ | File\s".*",\sline\s\d+.* | Traceback\s\(most\srecent.* |
+    r"""(?:
+        at\s+\S.*[(:]\d+\)?$ | File\s".*",\sline\s\d+.* | Traceback\s\(most\srecent.* |
         \d+:\s+(?:0x[0-9a-f]+|\S+::\S+).* | goroutine\s\d+\s\[.* | \S+\.go:\d+.*\+0x.* |
         \#\d+\s+0x[0-9a-f]+.* | \.{3}\s\d+\smore | from\s\S+:\d+:in\s.* | [\^~\s]+ | \d+\s*\|.*
-    )$""",
+    )\Z""",
     re.X,
 )
 _TRAILER = re.compile(
-    r"^\s*(?:signed-off-by|co-authored-by|co-developed-by|reviewed-by|acked-by|tested-by|assisted-by|assited-by|"
-    r"reported-by|suggested-by|cc|change-id|pull-request-id|release note|git-svn-id)\s*:.*$|"
-    r"^\s*\(cherry picked from commit.*\)$",
+    r"(?:signed-off-by|co-authored-by|co-developed-by|reviewed-by|acked-by|tested-by|assisted-by|assited-by|"
+    r"reported-by|suggested-by|cc|change-id|pull-request-id|release note|git-svn-id)\s*:.*|"
+    r"\(cherry picked from commit.*\)\Z",
     re.I,
 )
 _URL = re.compile(r"(?:https?|ftp|git|ssh)://[^\s<>\"'`)\]]+|\bwww\.[^\s<>\"'`)\]]+")
-_MARKDOWN_LINK = re.compile(r"!?\[([^\]]*)\]\((?:[^()\s]|\([^()]*\))*\)")
+_MARKDOWN_LINK = re.compile(r"!?\[([^\[\]\n]{0,300})\]\([^()\s]{0,500}(?:\([^()\s]{0,200}\)[^()\s]{0,200})?\)")
 _URL_TICKET = re.compile(
     r"/(?:issues|pull|pulls|merge_requests|bugs?|browse|tickets?|issue|work_items)/(?:#)?([A-Za-z][A-Za-z0-9]*-\d+|\d+)\b"
 )
@@ -50,9 +51,10 @@ _NOT_TICKETS = (
 )
 _JIRA = re.compile(r"(?<![\w/-])(?!(?:%s)-)([A-Z][A-Z0-9]{1,9}-\d{1,6})(?![\w-])" % _NOT_TICKETS)
 _NUMBER = re.compile(r"(?:\b(?:gh|bug|issue|issues|pr|rt)[ -]?)?(?<![\w&])#(\d+)\b|\bGH-(\d+)\b", re.I)
+_COLOURS = re.compile(r"\b(?:colou?rs?|background|css|gr[ae]y|hex|shade|border|palette|theme)\b", re.I)
 _CLOSES = re.compile(
     r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?|see|ref(?:s|erences)?|part of|related to|follow-?up (?:to|of))"
-    r"[:\s]+(?:[\w.-]+/[\w.-]+)?#\d+(?:\s*(?:,|and)\s*#\d+)*\.?",
+    r"[:\s]{1,3}(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d+(?:\s*(?:,|and)\s*#\d+)*\.?",
     re.I,
 )
 _HASH = re.compile(
@@ -122,15 +124,44 @@ def split_word(word: str) -> list[str]:
     return [part.lower() for part in _HUMPS.split(named)]
 
 
+def _strip_noise(text: str) -> str:
+    """The text without what tools put around a prompt. A tag that nothing closes takes the rest along where it opens a
+    line; within a line it is prose."""
+    out: list[str] = []
+    at = 0
+    open_for_good: set[str] = set()
+    for tag in _NOISE.finditer(text):
+        name = tag.group(1).lower()
+        if tag.start() < at:
+            continue
+        end = None if name in open_for_good else re.compile(rf"</{name}\s{{0,20}}>", re.I).search(text, tag.end())
+        if end:
+            out += [text[at : tag.start()], "\n"]
+            at = end.end()
+        elif not text[text.rfind("\n", 0, tag.start()) + 1 : tag.start()].strip():
+            return "".join([*out, text[at : tag.start()]])
+        else:
+            open_for_good.add(name)
+    return "".join([*out, text[at:]])
+
+
 def _strip_envelopes(text: str) -> str:
-    text = _NOISE.sub("\n", text)
-    for tag in {m.group(1) for m in _PAIRED.finditer(text)}:
-        text = re.sub(r"</?%s\b[^>]*>" % re.escape(tag), "\n", text, flags=re.I)
-    return text
+    closed = {tag.group(1).lower() for tag in _CLOSING.finditer(text)}
+    return _TAG.sub(lambda tag: "\n" if tag.group(1).lower() in closed else tag.group(), text)
+
+
+def _is_noise(line: str) -> bool:
+    line = line.strip()
+    return len(line) < 300 and bool(_TRACE.match(line) or _TRAILER.match(line))
 
 
 def _strip_lines(text: str) -> str:
-    return "\n".join(line for line in text.split("\n") if not (_TRACE.match(line) or _TRAILER.match(line)))
+    return "\n".join(line for line in text.split("\n") if not _is_noise(line))
+
+
+def _ends(text: str, limit: int) -> str:
+    """The first and the last half of what is longer than `limit` characters: an ask stands at either end."""
+    return text if len(text) <= limit else f"{text[: limit // 2]}\n{text[-limit // 2 :]}"
 
 
 def tickets(text: str) -> tuple[str, ...]:
@@ -141,7 +172,11 @@ def tickets(text: str) -> tuple[str, ...]:
             found.append((url.start(), ticket.group(1).upper()))
     plain = _URL.sub(lambda m: " " * len(m.group()), text)
     found += [(m.start(), m.group(1)) for m in _JIRA.finditer(plain)]
-    found += [(m.start(), m.group(1) or m.group(2)) for m in _NUMBER.finditer(plain)]
+    for number in _NUMBER.finditer(plain):
+        digits = number.group(1) or number.group(2)
+        # `#0` is a stack frame; `#333` beside a word for colours is one.
+        if digits.lstrip("0") and not (len(digits) in (3, 6) and _COLOURS.search(plain)):
+            found.append((number.start(), digits))
     return tuple(dict.fromkeys(ticket for _, ticket in sorted(found)))
 
 
@@ -179,7 +214,8 @@ def shorten(text: str, limit: int = MAX_WORDS) -> str:
 
     def weight(i: int) -> float:
         asks = len(_ASK.findall(sentences[i]))
-        return (3.0 if i == 0 else 0.0) + (1.0 if i == 1 else 0.0) + (1.0 if i == last else 0.0) + min(asks, 2) - i / 50
+        place = 3.0 if i == 0 else 1.0 if i in (1, last) else 0.0
+        return place + min(asks, 2) - 2 * i / len(sentences)
 
     kept: dict[int, list[str]] = {}
     room = limit
@@ -193,10 +229,10 @@ def shorten(text: str, limit: int = MAX_WORDS) -> str:
 
 def clean(prompt: str) -> Prompt:
     """What is left of a prompt once envelopes, code, traces, links, ids and trailers are taken out."""
-    prompt = prompt[:20_000].replace("\r\n", "\n").replace("\r", "\n")
-    ids = tickets(prompt)
-    text = _strip_envelopes(prompt)
+    prompt = _ends(prompt, 400_000).replace("\r\n", "\n").replace("\r", "\n")
+    text = _strip_envelopes(_ends(_strip_noise(prompt), 20_000))
     bare = _strip_lines(_FENCE.sub("\n", text))
+    ids = tickets(bare)
     if not re.search(r"\w{2}", bare):
         bare = text.replace("`", " ")
     bare = _MARKDOWN_LINK.sub(r"\1", bare)
