@@ -20,7 +20,7 @@ from wtname.words import Words, read_words
 
 CONTEXT = 256
 # How much likelier than a grounded word a free one must be, in nats.
-FREE_COST = 2.0
+FREE_COST = 3.0
 # A prompt names no task where the model is at least this sure of it.
 ABSTAIN = 0.5
 # The narrowest beam for several names.
