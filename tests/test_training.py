@@ -125,8 +125,8 @@ def test_teach_drops_what_is_unsure_or_not_grounded(tmp_path: Path) -> None:
         {"text": "hello", "name": "none", "sure": -0.1},
     ]
     commits = [
-        {"text": "fix login loop", "body": "the login loop is gone now", "name": "fix-login-loop", "sure": -0.1},
-        {"text": "fix login loop", "body": "nothing of it is said here", "name": "fix-login-loop", "sure": -0.1},
+        {"subject": "fix login loop", "text": "the login loop is gone now", "name": "fix-login-loop", "sure": -0.1},
+        {"subject": "fix login loop", "text": "nothing of it is said here", "name": "fix-login-loop", "sure": -0.1},
     ]
     corpus.write_jsonl(tmp_path / "t.jsonl", titles)
     corpus.write_jsonl(tmp_path / "c.jsonl", commits)

@@ -96,14 +96,14 @@ def taught(
             )
             yield {"text": text, "name": row["name"]}
     for row in read_jsonl(commits):
-        name = row["name"]
-        if name == naming.NONE or not usable(row, row["text"], words, least_sure):
+        name, subject, body = row["name"], row["subject"], row["text"]
+        if name == naming.NONE or not usable(row, subject, words, least_sure):
             continue
-        said = share_said(name, row["body"])
+        said = share_said(name, body)
         if said >= 0.99 or (said >= 0.7 and rng.random() < 0.5):
-            yield {"text": row["body"], "name": name}
+            yield {"text": body, "name": name}
         elif rng.random() < (0.3 if bodies else 0.7):
-            parts = [row["text"], row["body"]]
+            parts = [subject, body]
             if rng.random() < 0.4:
                 parts.reverse()
             yield {"text": naming.shorten(rng.choice((" . ", " | ", " : ")).join(parts)), "name": name}
@@ -112,7 +112,7 @@ def taught(
 @click.command(context_settings={"show_default": True})
 @click.option("--titles", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option(
-    "--commits", type=click.Path(path_type=Path, exists=True), required=True, help="Named subjects with bodies."
+    "--commits", type=click.Path(path_type=Path, exists=True), required=True, help="Bodies with named subjects."
 )
 @click.option("--bodies", type=click.Path(path_type=Path, exists=True), help="Bodies named by themselves.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
