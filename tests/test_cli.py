@@ -134,8 +134,11 @@ def test_out_of_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("suggest", TASK)
     assert naming.NAME.fullmatch(done.stdout.strip())
     assert "picked from the words" in done.stderr
-    monkeypatch.setenv("WTNAME_DEADLINE", "soon")
-    assert "'soon'" in run("suggest", TASK).stderr
+    for wrong in ("soon", "nan", "-1", "inf"):
+        monkeypatch.setenv("WTNAME_DEADLINE", wrong)
+        done = run("suggest", TASK)
+        assert repr(wrong) in done.stderr
+        assert done.exit_code == 1
 
 
 def test_no_task(run: Run) -> None:

@@ -108,7 +108,7 @@ def _namer(model: str | None) -> Namer:
     seconds = os.environ.get("WTNAME_DEADLINE") or DEADLINE
     try:
         deadline = float(seconds)
-        if not 0 < deadline < 1e6:
+        if not 0 <= deadline < 1e6:  # nan is neither
             raise ValueError
         return Namer(models.find(model).path, deadline)
     except ValueError:
