@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from training.attention import attention
-from training.corpus import read_jsonl
+from training.corpus import mix_part, read_jsonl
 
 CLS, SEP, PADDING = 101, 102, 0
 MAX_SOURCE, MAX_NAME = 128, 16
@@ -261,10 +261,9 @@ def train(
     rng = np.random.default_rng(seed)
     tokenizer = word_pieces(encoder)
     parts: list[tuple[list[Row], float]] = []
-    for item in mix:
-        path, weight = item.rsplit(":", 1)
-        data = list(read_jsonl(Path(path)))
-        parts.append((rows_of(tokenizer, [r["text"] for r in data], [r["name"] for r in data]), float(weight)))
+    for path, weight in map(mix_part, mix):
+        data = list(read_jsonl(path))
+        parts.append((rows_of(tokenizer, [r["text"] for r in data], [r["name"] for r in data]), weight))
     vocab = sorted({t for rows, w in parts if w >= 1 for r in rows for t in r.target})
     if init:
         model, _ = load_teacher(init)

@@ -44,6 +44,12 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     return count
 
 
+def mix_part(text: str) -> tuple[Path, float]:
+    """A file and its weight from FILE:WEIGHT. Raises ValueError where the weight is no number."""
+    path, _, weight = text.rpartition(":")
+    return Path(path), float(weight)
+
+
 def held_out(data: Path) -> set[str]:
     """The cleaned texts of the validation prompts, which no training file may hold."""
     return {naming.clean(row["prompt"]).text for path in sorted(data.glob("val_*.jsonl")) for row in read_jsonl(path)}

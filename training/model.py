@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -160,6 +160,3 @@ def parameters(shape: Shape) -> int:
     """How many parameters a model of this shape has."""
     block = 4 * shape.hidden**2 + 3 * shape.hidden * shape.inner + 2 * shape.hidden
     return shape.vocab * shape.hidden + shape.layers * block + shape.hidden
-
-
-__all__ = ["Shape", "Student", "asdict", "load", "parameters", "save"]

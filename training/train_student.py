@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.corpus import Example, Packed, encode, read_jsonl
+from training.corpus import Example, Packed, encode, mix_part, read_jsonl
 from training.model import Shape, Student, load, parameters, save
 from wtname import naming
 
@@ -161,7 +161,7 @@ def main(
             with torch.no_grad():
                 model.embed_tokens.weight.copy_(torch.from_numpy(np.load(embeddings)))
     model.to(device).train()
-    parts = [(packed(Path(m.rsplit(":", 1)[0]), tokenizer), float(m.rsplit(":", 1)[1])) for m in mix]
+    parts = [(packed(path, tokenizer), weight) for path, weight in map(mix_part, mix)]
     data = Mix(parts, batch_tokens, model.shape.context, rng)
     opts = optimizers(model, lr, muon_lr, decay)
     peak = [muon_lr, lr]

@@ -92,7 +92,6 @@ class Engine:
         self._context = None
         try:
             self._vocab = c.llama_model_get_vocab(self._model)
-            self.vocab_size: int = c.llama_vocab_n_tokens(self._vocab)
             self._start()
             context = c.llama_context_default_params()
             context.n_ctx = CONTEXT * 3
@@ -177,14 +176,15 @@ class Engine:
         if none >= math.log(ABSTAIN):
             return [Guess(None, round(math.exp(none), 4))]
         real = [k for k in kinds if self._kinds[k[1]] != naming.NONE]
-        best = self._write(prompt, real, len(ids), 1)
+        root = self._trie(prompt)
+        best = self._write(prompt, root, real, len(ids), 1)
         if n == 1:
             return best
         for seq in range(SEQUENCES):
             c.llama_memory_seq_rm(self._memory, seq, len(ids) if seq == 0 else -1, -1)
         # The first is the one that stands alone too; the beam may rank others before it.
         try:
-            more = self._write(prompt, real, len(ids), min(max(n, BEAM), SEQUENCES // 2))
+            more = self._write(prompt, root, real, len(ids), min(max(n, BEAM), SEQUENCES // 2))
         except ModelError:  # out of time: what there is already is better than nothing
             return best
         return [*best, *(g for g in more if g.name not in {b.name for b in best})][:n]
@@ -198,15 +198,16 @@ class Engine:
         own = [(w, self.tokenize(f" {w}"), 0.0) for w in grounded]
         return trie([*own, *((w, self._free[w], FREE_COST) for w in free)])
 
-    def _write(self, prompt: naming.Prompt, kinds: list[tuple[float, int]], at: int, width: int) -> list[Guess]:
+    def _write(
+        self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int
+    ) -> list[Guess]:
         """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first."""
         c = self._c
-        root = self._trie(prompt)
         least = min(2, naming.telling(prompt))
         paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
         for path in paths[1:]:
             c.llama_memory_seq_cp(self._memory, 0, path.seq, -1, -1)
-        done: dict[str, tuple[float, float]] = {}
+        done: dict[str, float] = {}  # mean log-probability of a token
         for step in range(MOST_STEPS):
             self._decode([(p.token, at + step, p.seq, True) for p in paths])
             grown: list[tuple[float, Written, Step]] = []
@@ -219,16 +220,14 @@ class Engine:
             for mean, path, way in grown[:width]:
                 if way.node is None:
                     name = naming.fit("-".join((path.kind, *way.words)))
-                    done.setdefault(name, (mean, math.exp(mean)))
+                    done.setdefault(name, mean)
                 else:
                     kept.append((path, way))
             if not kept or len(done) >= width:
                 break
             paths = self._advance(paths, kept)
-        best = sorted(
-            ((mean, sure, name) for name, (mean, sure) in done.items() if naming.gate(name, prompt)), reverse=True
-        )
-        return [Guess(name, round(sure, 4)) for _, sure, name in best]
+        best = sorted(((mean, name) for name, mean in done.items() if naming.gate(name, prompt)), reverse=True)
+        return [Guess(name, round(math.exp(mean), 4)) for mean, name in best]
 
     def _advance(self, paths: list[Written], kept: list[tuple[Written, Step]]) -> list[Written]:
         """The chosen steps as paths, each with a sequence of its own; the first to go on keeps its parent's."""

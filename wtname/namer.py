@@ -83,7 +83,12 @@ class Namer:
                 if time.monotonic() < stop:  # a slow load may do better next time
                     self._failed = why
                 raise ModelError(why) from error
-        return self._engine.suggest(prompt, n, deadline=stop)
+        try:
+            return self._engine.suggest(prompt, n, deadline=stop)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(f"the engine failed ({error!r})") from error
 
 
 def random_branch() -> str:

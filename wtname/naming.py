@@ -15,7 +15,7 @@ MAX_NAME = 50
 MOST_WORDS = 6
 MAX_WORDS = 96
 
-NAME = re.compile(r"(?:%s)(?:-[a-z0-9]+){1,6}" % "|".join(TYPES))
+NAME = re.compile(r"(?:%s)(?:-[a-z0-9]+){1,%d}" % ("|".join(TYPES), MOST_WORDS))
 
 _NOISE_TAGS = (
     "system-reminder|environment_details|environment_context|command-name|command-message|command-args|"
@@ -294,6 +294,8 @@ _HINTS = {
                      "unused|dead|deprecated|remove[sd]?|internal|helper|rewrite|convert|migrate"),
     )
 }
+
+
 def kind_of(words: list[str]) -> str:
     """The type that rules give to a prompt's words: its leading verb, then the words that hint at one."""
     head = [w for w in words[:4] if w in _LEAD_TYPE]
@@ -313,9 +315,11 @@ def _sentence(text: str) -> str:
     sentences = [s.strip() for s in re.split(r"[.|?]", text) if len(s.split()) > 1]
     if not sentences:
         return text
+
     def weight(pair: tuple[int, str]) -> float:
         i, sentence = pair
         return len(_ASK.findall(sentence)) - i * 0.4 - (len(sentence.split()) < 3)
+
     return max(enumerate(sentences), key=weight)[1]
 
 
@@ -349,12 +353,13 @@ def extract(prompt: Prompt, limit: int = 4) -> str | None:
 
 def allowed(prompt: Prompt, words: Words) -> tuple[list[str], list[str]]:
     """The words that a name for this prompt may be made of: those grounded in the prompt, and the free ones."""
+    said = dict.fromkeys(prompt.words)
     grounded: dict[str, None] = {}
     stems: dict[str, None] = {}
-    foreign = set(prompt.words) & FOREIGN
+    foreign = said.keys() & FOREIGN
     # An English sentence has a few of them by chance ("in", "is", "me"), seldom a third.
-    small = foreign if len(foreign) * 3 >= len(set(prompt.words)) and not set(prompt.words) & {"the", "a", "to"} else ()
-    for word in prompt.words:
+    small = foreign if len(foreign) * 3 >= len(said) and not said.keys() & {"the", "a", "to"} else ()
+    for word in said:
         if len(word) <= 24 and word not in small:
             grounded.update(dict.fromkeys(forms(word)))
             stems[stem(word)] = None
