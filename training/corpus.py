@@ -31,6 +31,12 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
+def data_file(folder: Path, stem: str) -> Path:
+    """The file of that stem, gzipped or plain; the plain one where neither is there."""
+    zipped = folder / f"{stem}.jsonl.gz"
+    return zipped if zipped.exists() else folder / f"{stem}.jsonl"
+
+
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     """Write the rows atomically and return how many there were; a file that exists is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)

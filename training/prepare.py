@@ -1,10 +1,11 @@
 """Clean the data folder's prompts into rows of {text, name}: careful, faithful human, by rules, and raw.
 
-python -m training.prepare --data ../shared/data --seeds training/seeds.jsonl --out data/train
+python -m training.prepare --data DATA --seeds training/seeds.jsonl --judged training/judged.txt --out data/train
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from training.corpus import held_out, read_jsonl, write_jsonl
+from training.corpus import data_file, held_out, read_jsonl, write_jsonl
 from wtname import naming
 from wtname.words import plain
 
@@ -28,8 +29,8 @@ def share_said(name: str, text: str) -> float:
 
 
 def careful(path: Path, held: set[str]) -> Iterator[Row]:
-    """Rows of {text, name, prompt} with the names that their file gives."""
-    for row in read_jsonl(path):
+    """Rows of {text, name, prompt} with the names that their file gives; none where there is no file."""
+    for row in read_jsonl(path) if path.exists() else ():
         text = naming.clean(row["prompt"]).text
         if text and text not in held:
             yield {"text": text, "name": row["name"], "prompt": row["prompt"]}
@@ -63,21 +64,37 @@ def raw_commits(path: Path, held: set[str]) -> Iterator[Row]:
         yield {"text": body, "subject": subject, "name": naming.extract(naming.Prompt(subject, ()))}
 
 
+def digest(text: str) -> str:
+    """The first 12 hex digits of a cleaned text's SHA-256: names of texts that are not ours to print go by it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_judged(path: Path) -> dict[str, str]:
+    """Names by the digest of the text that they were given to."""
+    return dict(line.split() for line in path.read_text(encoding="utf-8").splitlines())  # type: ignore[misc]
+
+
+def judged(rows: list[Row], names: dict[str, str], held: set[str]) -> Iterator[Row]:
+    """Rows of {text, name} for the texts that a name was given to."""
+    for row in rows:
+        if row["text"] not in held and (name := names.get(digest(row["text"]))):
+            yield {"text": row["text"], "name": name}
+
+
 @click.command(context_settings={"show_default": True})
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of the data files.")
 @click.option("--seeds", type=click.Path(path_type=Path, exists=True), help="More careful rows, ours.")
+@click.option(
+    "--judged", "judged_path", type=click.Path(path_type=Path, exists=True), help="Names of raw rows, by digest."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data/train"))
 @click.option("--dev-every", default=30, help="Every so many-th careful row goes to dev.jsonl, to tune decoding on.")
-def main(data: Path, seeds: Path | None, out: Path, dev_every: int) -> None:
-    """Write gold_*.jsonl, dev.jsonl, human.jsonl, titles.jsonl, commits.jsonl and what rules name: rules_*.jsonl."""
+def main(*, data: Path, seeds: Path | None, judged_path: Path | None, out: Path, dev_every: int) -> None:
+    """Write the rows that are named with care (gold_*, judged_*), by their authors, by rules, or not; and dev.jsonl."""
     held = held_out(data)
     counts = {}
-    files = {
-        "titles": data / "titles_gold.jsonl.gz",
-        "bodies": data / "bodies_gold.jsonl.gz",
-        "written": data / "written.jsonl",
-    }
-    gold = {kind: list(careful(path, held)) for kind, path in files.items()}
+    files = {"titles": "titles_gold", "bodies": "bodies_gold", "written": "written"}
+    gold = {kind: list(careful(data_file(data, stem), held)) for kind, stem in files.items()}
     dev = [row for rows in gold.values() for row in rows[7::dev_every]]
     refs = [{"id": f"d{i}", "prompt": row["prompt"], "refs": [row["name"]]} for i, row in enumerate(dev)]
     counts["dev"] = write_jsonl(out / "dev.jsonl", refs)
@@ -87,9 +104,13 @@ def main(data: Path, seeds: Path | None, out: Path, dev_every: int) -> None:
     for kind, rows in gold.items():
         kept = ({"text": r["text"], "name": r["name"]} for r in rows if r["text"] not in held)
         counts[f"gold_{kind}"] = write_jsonl(out / f"gold_{kind}.jsonl", kept)
-    counts["human"] = write_jsonl(out / "human.jsonl", human(data / "titles_human.jsonl.gz", held))
-    titles = list(raw_titles(data / "titles_raw.jsonl.gz", held))
-    commits = list(raw_commits(data / "commits_raw.jsonl.gz", held))
+    counts["human"] = write_jsonl(out / "human.jsonl", human(data_file(data, "titles_human"), held))
+    titles = list(raw_titles(data_file(data, "titles_raw"), held))
+    commits = list(raw_commits(data_file(data, "commits_raw"), held))
+    if judged_path:
+        names = read_judged(judged_path)
+        for kind, rows in (("titles", titles), ("bodies", commits)):
+            counts[f"judged_{kind}"] = write_jsonl(out / f"judged_{kind}.jsonl", judged(rows, names, held))
     named = [r for r in titles if r["name"]]
     faithful = [r for r in commits if r["name"] and share_said(r["name"], r["text"]) >= 0.7]
     for name, rows in (("titles", titles), ("commits", commits), ("rules_titles", named), ("rules_bodies", faithful)):
