@@ -1,29 +1,34 @@
-"""Score namers on files of reference names, side by side.
+"""Score namers on files of reference names, side by side, and show where each is good and where it is not.
 
     python -m training.evaluate --gguf wtname/model/branch-name-generator.gguf ../shared/data/val_*.jsonl
+    python -m training.evaluate --branches titles_human.jsonl.gz --plot plots titles.jsonl
 
-The score is that of shared/tools/score.py, given with --scorer.
+The scorer is a script of its own, given with --scorer: its function `score` takes the rows and a dict of names by id,
+and returns the figures and (points from 0 to 1, name, reference, prompt) of each row.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import statistics
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import click
-from tqdm import tqdm
 
+from training import breakdown, namers
 from training.corpus import read_jsonl
+from training.namers import Answer
+from training.stage import report
 from wtname import naming
+from wtname.errors import ModelError
 
 COLUMNS = ("score", "form", "type", "f1", "exact", "invented", "dull", "none_p", "none_r")
+PEOPLE = "people's branches"
+Row = dict[str, Any]
 
 
 def load_scorer(path: Path) -> ModuleType:
@@ -35,120 +40,179 @@ def load_scorer(path: Path) -> ModuleType:
     return module
 
 
-def by_model(gguf: Path) -> Callable[[str], str | None]:
-    """The GGUF through Namer, as `wtname suggest` names."""
-    from wtname.engine import Engine
-    from wtname.namer import Namer
-
-    namer = Namer(gguf, deadline=30.0)
-
-    def name(prompt: str) -> str | None:
-        named = namer.name(prompt)
-        if named.source == "extract":  # else the words picked would be scored under the model's name
-            tqdm.write(f"{gguf.name} did not name {prompt[:60]!r}: {named.why}", file=sys.stderr)
-        return named.name
-
-    Engine(gguf).close()
-    return name
-
-
-def by_words(prompt: str) -> str | None:
-    """Words picked by rules: what wtname falls back on."""
-    return naming.extract(naming.clean(prompt))
-
-
-def by_slug(prompt: str) -> str:
-    """The first four words, slugged; a type by rules so that it has the form."""
-    from slugify import slugify
-
-    return (
-        f"{naming.kind_of(naming.clean(prompt).words)}-{slugify(' '.join(prompt.split()[:4]), max_length=40) or 'task'}"
-    )
+def read_refs(path: Path, limit: int = 0) -> list[Row]:
+    """Rows of {id, prompt, refs} or {prompt, name}; `limit` of them, evenly spread. click.ClickException for others."""
+    rows = []
+    try:
+        for at, row in enumerate(read_jsonl(path)):
+            refs = row["refs"] if "refs" in row else [row["name"]]
+            if not (isinstance(row["prompt"], str) and refs and all(isinstance(ref, str) for ref in refs)):
+                raise TypeError("a prompt and names are wanted")
+            rows.append({**row, "id": str(row.get("id", at)), "refs": refs})
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise click.ClickException(
+            f"{path}, row {len(rows) + 1}: {error}; wanted are lines of {{id, prompt, refs}} or {{prompt, name}}"
+        ) from error
+    if not rows:
+        raise click.ClickException(f"{path} has no rows")
+    if len({row["id"] for row in rows}) < len(rows):
+        raise click.ClickException(f"{path} has an id twice")
+    count = min(limit or len(rows), len(rows))
+    return [rows[i * len(rows) // count] for i in range(count)]
 
 
-def by_yake() -> Callable[[str], str]:
-    """The best keyphrase of up to four words (YAKE), with a type by rules."""
-    import yake
-    from slugify import slugify
+def people(rows: Sequence[Row], files: Sequence[Path]) -> dict[str, str]:
+    """By id, what the people's own branch is as a name, where a row, or a row of `files` with its prompt, has one."""
+    wanted = {row["prompt"] for row in rows}
+    chosen: dict[str, Row] = {}
+    for path in files:
+        for row in read_jsonl(path):
+            if row.get("prompt") in wanted:
+                chosen.setdefault(row["prompt"], row)
+    out = {}
+    for row in rows:
+        found = chosen.get(row["prompt"], {})
+        if human := row.get("human") or (found.get("name") if found.get("branch") else None):
+            out[row["id"]] = human
+        elif branch := row.get("branch") or found.get("branch"):
+            out[row["id"]] = namers.from_branch(branch, row["prompt"])
+    return out
 
-    extractor = yake.KeywordExtractor(n=4, top=1)
 
-    def name(prompt: str) -> str:
-        found = extractor.extract_keywords(prompt)
-        words = found[0][0] if found else " ".join(prompt.split()[:3])
-        return f"{naming.kind_of(naming.clean(prompt).words)}-{slugify(words, max_length=40) or 'task'}"
+def figures_of(score: ModuleType, rows: list[Row], answers: dict[str, Answer]) -> tuple[dict[str, Any], list[Any]]:
+    """The scorer's figures and ours for one namer on one file, and the scored rows."""
+    names = {row["id"]: answers[row["id"]].name or naming.NONE for row in rows}
+    given = [answers[row["id"]] for row in rows]
+    figures, scored = score.score(rows, names)
+    out: dict[str, Any] = {**figures, "ms_p50": round(statistics.median(a.ms for a in given), 2)}
+    for key, found in breakdown.groups(rows).items():
+        parts = {label: score.score(part, names)[0] for label, part in found.items()}
+        out[f"by_{key}"] = {g: {c: f[c] for c in ("n", "score", "type", "f1", "exact")} for g, f in parts.items()}
+    out["confusion"] = breakdown.confusion(rows, names)
+    out["types"] = breakdown.by_type(out["confusion"])
+    if sure := [(a.sure, points) for a, (points, *_) in zip(given, scored) if a.sure is not None]:
+        out["calibration"] = breakdown.calibration(*zip(*sure))
+    if all(a.none is not None for a in given):
+        wanted = [naming.NONE in row["refs"] for row in rows]
+        out["abstaining"] = breakdown.abstaining([a.none or 0.0 for a in given], wanted)
+    return out, scored
 
-    return name
+
+def details(results: list[dict[str, Any]]) -> str:
+    """For one file: the score of every namer by group, then precision and recall of types of those with confidence."""
+    lines = [f"\n{results[0]['file'] + ', score of':28}{'n':>6}" + "".join(f"{r['namer'][-21:]:>22}" for r in results)]
+    for key in ("by_type", "by_kind", "by_length"):
+        for label, first in results[0].get(key, {}).items():
+            cells = "".join(f"{r[key][label]['score']:>22}" for r in results)
+            lines.append(f"{key[3:] + ' ' + label:28}{first['n']:>6}{cells}")
+    for result in results:
+        if "calibration" in result:
+            types = (f"{k} {t['precision']}/{t['recall']}" for k, t in result["types"].items() if t["wanted"])
+            lines.append(f"{result['namer']}: precision/recall of {', '.join(types)}")
+            lines.append(f"{result['namer']}: expected calibration error {result['calibration']['ece']}")
+    return "\n".join(lines)
 
 
-def by_teacher(folder: Path) -> Callable[[list[str]], list[str]]:
-    """The copying teacher, many prompts at a time."""
-    from training.copy_teacher import greedy, load_teacher, rows_of
+def draw(results: list[dict[str, Any]], folder: Path) -> None:
+    """Calibration, abstaining, confusion and score by length as pictures in `folder`."""
+    from training import plots
 
-    model, tokenizer = load_teacher(folder)
-
-    def names(prompts: list[str]) -> list[str]:
-        rows = rows_of(tokenizer, [naming.clean(p).text for p in prompts])
-        out: list[str] = []
-        for at in range(0, len(rows), 50):
-            out += greedy(model, tokenizer, rows[at : at + 50])[0]
-        return out
-
-    return names
+    models = {f"{r['namer']}, {r['file']}": r for r in results if "calibration" in r}
+    if models:
+        plots.draw_calibration({k: r["calibration"] for k, r in models.items()}, folder / "calibration.svg")
+    if curves := {k: r["abstaining"] for k, r in models.items() if any(c["recall"] for c in r["abstaining"])}:
+        plots.draw_abstaining(curves, folder / "abstaining.svg")
+    for label, result in models.items():
+        name = f"confusion-{result['namer']}-{result['file']}".replace("/", "-").replace(" ", "-")
+        plots.draw_confusion(result["confusion"], label, folder / f"{name}.svg")
+    for file in dict.fromkeys(r["file"] for r in results):
+        lengths = {r["namer"]: r["by_length"] for r in results if r["file"] == file}
+        plots.draw_lengths(lengths, folder / f"length-{file.replace(' ', '-')}.svg")
 
 
 def _label(path: Path, others: tuple[Path, ...]) -> str:
     return path.stem if sum(path.stem == other.stem for other in others) == 1 else str(path)
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--gguf", multiple=True, type=click.Path(path_type=Path, exists=True), help="A model; repeatable.")
-@click.option(
-    "--teacher", multiple=True, type=click.Path(path_type=Path, exists=True), help="A copying teacher's folder."
-)
-@click.option("--baselines/--no-baselines", default=True, help="Words picked, slug of the first words, YAKE.")
-@click.option("--scorer", type=click.Path(path_type=Path, exists=True), default=Path("../shared/tools/score.py"))
-@click.option("--worst", default=0, help="Show so many of the lowest-scoring names of each model.")
-@click.argument("refs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-def main(
-    *,
-    gguf: tuple[Path, ...],
-    teacher: tuple[Path, ...],
-    baselines: bool,
-    scorer: Path,
-    worst: int,
-    refs: tuple[Path, ...],
-) -> None:
-    """Print one table: a row for each namer and file of {id, prompt, refs}."""
-    score = load_scorer(scorer)
-    namers: dict[str, Callable[[str], str | None]] = {_label(path, gguf): by_model(path) for path in gguf}
+def _namers(
+    stack: ExitStack, gguf: tuple[Path, ...], other: tuple[Path, ...], teacher: tuple[Path, ...], baselines: bool
+) -> dict[str, namers.Namer]:
+    every = (*gguf, *other, *teacher)
+    found = {_label(path, every): namers.by_gguf(path, stack) for path in gguf}
+    found |= {_label(path, every): namers.by_search(path, stack) for path in other}
+    found |= {_label(path, every): namers.by_teacher(path) for path in teacher}
     if baselines:
-        namers |= {"words picked": by_words, "slug": by_slug, "yake": by_yake()}
+        rules = {"words picked": namers.words_picked, "slug": namers.slug, "yake": namers.by_yake()}
+        found |= {label: namers.one_by_one(label, name) for label, name in rules.items()}
+    return found
+
+
+File = click.Path(path_type=Path, exists=True)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--gguf", multiple=True, type=File, help="A model for llama.cpp; repeatable.")
+@click.option("--onnx", multiple=True, type=File, help="A model for ONNX Runtime; repeatable.")
+@click.option("--torch", "folders", multiple=True, type=File, help="A folder of transformers; repeatable.")
+@click.option("--teacher", multiple=True, type=File, help="A copying teacher's folder; repeatable.")
+@click.option("--baselines/--no-baselines", default=True, help="Words picked, slug of the first words, YAKE.")
+@click.option(
+    "--branches",
+    multiple=True,
+    type=File,
+    help="Rows of {prompt, branch}, and {name} where it is in our form: score people's own branches too.",
+)
+@click.option("--scorer", type=File, default=Path("../shared/tools/score.py"))
+@click.option("--limit", default=0, help="Take so many rows of each file, evenly spread; 0: all.")
+@click.option("--detail/--no-detail", default=True, help="Print scores by type, kind and length too.")
+@click.option("--worst", default=0, help="Show so many of the lowest-scoring names of each namer.")
+@click.option("--plot", type=click.Path(path_type=Path, file_okay=False), help="Draw the figures into this folder.")
+@click.argument("refs", nargs=-1, required=True, type=File)
+def main(
+    *, gguf: tuple[Path, ...], onnx: tuple[Path, ...], folders: tuple[Path, ...], teacher: tuple[Path, ...],
+    baselines: bool, branches: tuple[Path, ...], scorer: Path, limit: int, detail: bool, worst: int,
+    plot: Path | None, refs: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """Print a row for each namer and file of {id, prompt, refs} or {prompt, name}."""
+    score = load_scorer(scorer)
+    files = {_label(path, refs): read_refs(path, limit) for path in refs}
     results: list[dict[str, Any]] = []
-    print(f"{'namer':34} {'file':12} " + " ".join(f"{c:>8}" for c in COLUMNS) + "   ms P50")
-    for path in refs:
-        rows = list(read_jsonl(path))
-        together = {_label(folder, teacher): by_teacher(folder) for folder in teacher}
-        for label in (*together, *namers):
-            times: list[float] = []
-            names: dict[str, str] = {}
-            if label in together:
-                began = time.perf_counter()
-                names = dict(zip([r["id"] for r in rows], together[label]([r["prompt"] for r in rows])))
-                times = [(time.perf_counter() - began) / len(rows)]
-            else:
-                for row in tqdm(rows, desc=label, disable=None, leave=False):
-                    began = time.perf_counter()
-                    names[row["id"]] = namers[label](row["prompt"]) or naming.NONE
-                    times.append(time.perf_counter() - began)
-            figures, scored = score.score(rows, names)
-            ms = statistics.median(times) * 1000
-            cells = " ".join(f"{figures[c]:8}" if figures[c] is not None else f"{'-':>8}" for c in COLUMNS)
-            print(f"{label[:34]:34} {path.stem:12} {cells} {ms:8.2f}", flush=True)
-            results.append({"namer": label, "file": path.stem, **figures, "ms_p50": round(ms, 2)})
-            for points, name, ref, prompt in sorted(scored)[:worst]:
-                print(f"    {points:.2f}  {name:42} want {ref:40} <- {prompt[:90]!r}")
-    print(json.dumps(results))
+    print(f"{'namer':34} {'file':22} {'n':>5} " + " ".join(f"{c:>8}" for c in COLUMNS) + "   ms P50")
+    with ExitStack() as stack:
+        try:
+            asked = _namers(stack, gguf, (*onnx, *folders), teacher, baselines)
+        except ModelError as error:
+            raise click.ClickException(str(error)) from error
+        for file, rows in files.items():
+            prompts = [row["prompt"] for row in rows]
+            ids = [row["id"] for row in rows]
+            answers = {label: dict(zip(ids, namer(prompts))) for label, namer in asked.items()}
+            parts = {file: (rows, answers)}
+            if human := people(rows, branches):
+                own = {**answers, PEOPLE: {at: Answer(name) for at, name in human.items()}}
+                part = [row for row in rows if row["id"] in human]
+                # A namer is only compared with people where people have named.
+                parts = {file: (rows, own)} if len(part) == len(rows) else {**parts, f"{file} branched": (part, own)}
+            for label, (part, named) in parts.items():
+                done = [_scored(score, label, part, namer, found, worst) for namer, found in named.items()]
+                if detail and done:
+                    print(details(done) + "\n")
+                results += done
+    if plot:
+        draw(results, plot)
+    report("evaluate", rows=results)
+
+
+def _scored(
+    score: ModuleType, file: str, rows: list[Row], namer: str, answers: dict[str, Answer], worst: int
+) -> dict[str, Any]:
+    """One namer's figures on one file, printed as a row of the table."""
+    figures, scored = figures_of(score, rows, answers)
+    cells = " ".join(f"{figures[c]:8}" if figures[c] is not None else f"{'-':>8}" for c in COLUMNS)
+    print(f"{namer[:34]:34} {file[-22:]:22} {len(rows):5} {cells} {figures['ms_p50']:8.2f}", flush=True)
+    for points, name, ref, prompt in sorted(scored)[:worst]:
+        print(f"    {points:.2f}  {name:42} want {ref:40} <- {prompt[:90]!r}")
+    return {"namer": namer, "file": file, **figures}
 
 
 if __name__ == "__main__":

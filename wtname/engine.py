@@ -1,41 +1,26 @@
-"""The only door to llama.cpp: load a GGUF once, then name prompts, greedily and grounded in their words."""
+"""The only door to llama.cpp: load a GGUF once, and let the search name prompts by it."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from wtname import naming
 from wtname.errors import ModelError
-from wtname.grounding import Node, Step, log_softmax, steps, trie
-from wtname.grounding import Path as Written
-from wtname.words import Words, read_words
+from wtname.search import CONTEXT, SEQUENCES, Search
+from wtname.search import Guess as Guess
 
-CONTEXT = 256
-# How much likelier than a grounded word a free one must be, in nats.
-FREE_COST = 3.0
-# A prompt names no task where the model is at least this sure of it.
-ABSTAIN = 0.5
-# The narrowest beam for several names.
-BEAM = 4
-# Twice the widest beam: a step's children live beside their parents for a moment.
-SEQUENCES = 48
-MOST_STEPS = 30
-MOST_TOKENS = CONTEXT - MOST_STEPS - 10
-
-
-class Guess(NamedTuple):
-    """A name, or None where the prompt names no task, and how sure the model is, from 0 to 1."""
-
-    name: str | None
-    confidence: float
+# Metadata of a model whose prompt tokens see one another both ways (a prefix LM, Raffel et al. 2020).
+PREFIX_KEY = "wtname.prefix_lm"
 
 
 def _bindings() -> ModuleType:
@@ -92,7 +77,8 @@ class Engine:
         self._context = None
         try:
             self._vocab = c.llama_model_get_vocab(self._model)
-            self._start()
+            self._prefix = self._metadata(PREFIX_KEY) == "true"
+            self.search = Search(self)
             context = c.llama_context_default_params()
             context.n_ctx = CONTEXT * 3
             context.n_batch = context.n_ubatch = CONTEXT
@@ -110,20 +96,12 @@ class Engine:
         except BaseException:
             self.close()
             raise
-        self._words: Words | None = None
 
-    def _start(self) -> None:
-        """Find the tokens that a namer must have."""
-        single = {}
-        for text in (naming.USER, naming.ASSISTANT, naming.END, *(f" {w}" for w in (*naming.TYPES, naming.NONE))):
-            ids = self.tokenize(text)
-            if len(ids) != 1:
-                raise ModelError(
-                    "the model is no namer: its vocabulary lacks our markers; install ours: wtname model install"
-                )
-            single[text] = ids[0]
-        self._end = single[naming.END]
-        self._kinds = {single[f" {w}"]: w for w in (*naming.TYPES, naming.NONE)}
+    def _metadata(self, key: str) -> str | None:
+        """A short value of the model's metadata as text."""
+        out = ctypes.create_string_buffer(64)
+        found = self._c.llama_model_meta_val_str(self._model, key.encode(), out, len(out))
+        return None if found < 0 else out.value.decode("utf-8", "replace")
 
     def close(self) -> None:
         """Give the memory back."""
@@ -158,92 +136,45 @@ class Engine:
             why = "ran out of its time" if time.monotonic() > self.deadline else f"failed with code {code}"
             raise ModelError(f"the model {why}; the words of the prompt name it instead")
 
+    def read(self, ids: list[int]) -> Sequence[float]:
+        """Scores after a prompt, which becomes sequence 0; all others are forgotten."""
+        c = self._c
+        c.llama_memory_clear(self._memory, False)
+        items = [(t, i, 0, i == len(ids) - 1) for i, t in enumerate(ids)]
+        if self._prefix:
+            c.llama_set_causal_attn(self._context, False)
+            try:
+                self._decode(items)
+            finally:
+                c.llama_set_causal_attn(self._context, True)
+        else:
+            self._decode(items)
+        return self._scores(len(ids) - 1)
+
+    def write(self, tokens: list[tuple[int, int]], at: int) -> list[Sequence[float]]:
+        """Scores after each (token, sequence), put at position `at`."""
+        self._decode([(token, at, sequence, True) for token, sequence in tokens])
+        return [self._scores(i) for i in range(len(tokens))]
+
+    def copy(self, source: int, to: int) -> None:
+        """Let a free sequence begin as another one is now; memory is shared."""
+        self._c.llama_memory_seq_cp(self._memory, source, to, -1, -1)
+
+    def forget(self, sequence: int, at: int = 0) -> None:
+        """Drop a sequence from position `at` on."""
+        self._c.llama_memory_seq_rm(self._memory, sequence, at, -1)
+
+    def _scores(self, row: int) -> Sequence[float]:
+        scores: Sequence[float] = self._c.llama_get_logits_ith(self._context, row)
+        return scores
+
     def suggest(self, prompt: naming.Prompt, n: int = 1, deadline: float = math.inf) -> list[Guess]:
         """Up to `n` names, best first; one Guess of None where the prompt names no task.
 
         `deadline` is a time.monotonic() after which llama.cpp is told to stop; then ModelError.
         """
-        c = self._c
         self.deadline = deadline
-        ids = self.tokenize(naming.render(prompt.text))
-        if len(ids) > MOST_TOKENS:  # words of many tokens: the end of the prompt goes, the marker after it stays
-            ids = [*ids[: MOST_TOKENS - 1], ids[-1]]
-        c.llama_memory_clear(self._memory, False)
-        self._decode([(t, i, 0, i == len(ids) - 1) for i, t in enumerate(ids)])
-        logits = c.llama_get_logits_ith(self._context, len(ids) - 1)
-        kinds = sorted(zip(log_softmax([logits[t] for t in self._kinds]), self._kinds, strict=True), reverse=True)
-        none = next(p for p, t in kinds if self._kinds[t] == naming.NONE)
-        if none >= math.log(ABSTAIN):
-            return [Guess(None, round(math.exp(none), 4))]
-        real = [k for k in kinds if self._kinds[k[1]] != naming.NONE]
-        root = self._trie(prompt)
-        best = self._write(prompt, root, real, len(ids), 1)
-        if n == 1:
-            return best
-        for seq in range(SEQUENCES):
-            c.llama_memory_seq_rm(self._memory, seq, len(ids) if seq == 0 else -1, -1)
-        # The first is the one that stands alone too; the beam may rank others before it.
-        try:
-            more = self._write(prompt, root, real, len(ids), min(max(n, BEAM), SEQUENCES // 2))
-        except ModelError:  # out of time: what there is already is better than nothing
-            return best
-        return [*best, *(g for g in more if g.name not in {b.name for b in best})][:n]
-
-    def _trie(self, prompt: naming.Prompt) -> Node:
-        """The words that a name for this prompt may be made of."""
-        if self._words is None:
-            self._words = read_words(Path(__file__).with_name("words.txt").read_text(encoding="utf-8"))
-            self._free = {w: tuple(self.tokenize(f" {w}")) for w in self._words.free}
-        grounded, free = naming.allowed(prompt, self._words)
-        own = [(w, self.tokenize(f" {w}"), 0.0) for w in grounded]
-        return trie([*own, *((w, self._free[w], FREE_COST) for w in free)])
-
-    def _write(
-        self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int
-    ) -> list[Guess]:
-        """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first."""
-        c = self._c
-        least = min(2, naming.telling(prompt))
-        paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
-        for path in paths[1:]:
-            c.llama_memory_seq_cp(self._memory, 0, path.seq, -1, -1)
-        done: dict[str, float] = {}  # mean log-probability of a token
-        for step in range(MOST_STEPS):
-            self._decode([(p.token, at + step, p.seq, True) for p in paths])
-            grown: list[tuple[float, Written, Step]] = []
-            for i, path in enumerate(paths):
-                logits = c.llama_get_logits_ith(self._context, i)
-                for way in steps(path, root, logits, self._end, least):
-                    grown.append(((path.score + way.score) / (path.steps + 1), path, way))
-            grown.sort(key=lambda g: -g[0])
-            kept = []
-            for mean, path, way in grown[:width]:
-                if way.node is None:
-                    name = naming.fit("-".join((path.kind, *way.words)))
-                    done.setdefault(name, mean)
-                else:
-                    kept.append((path, way))
-            if not kept or len(done) >= width:
-                break
-            paths = self._advance(paths, kept)
-        best = sorted(((mean, name) for name, mean in done.items() if naming.gate(name, prompt)), reverse=True)
-        return [Guess(name, round(math.exp(mean), 4)) for mean, name in best]
-
-    def _advance(self, paths: list[Written], kept: list[tuple[Written, Step]]) -> list[Written]:
-        """The chosen steps as paths, each with a sequence of its own; the first to go on keeps its parent's."""
-        c = self._c
-        spare = sorted(set(range(SEQUENCES)) - {p.seq for p in paths})
-        out: list[Written] = []
-        for path, way in kept:
-            assert way.node is not None
-            seq = path.seq
-            if any(p.seq == seq for p in out):
-                seq = spare.pop()
-                c.llama_memory_seq_cp(self._memory, path.seq, seq, -1, -1)
-            out.append(Written(seq, way.token, path.kind, way.words, way.node, path.score + way.score, path.steps + 1))
-        for seq in {p.seq for p in paths} - {p.seq for p in out}:
-            c.llama_memory_seq_rm(self._memory, seq, -1, -1)
-        return out
+        return self.search.suggest(prompt, n)
 
 
 def check_magic(gguf: Path) -> None:

@@ -1,0 +1,161 @@
+"""Names by search over a language model's scores, whatever runs the model: greedy, or a beam for several names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from wtname import naming
+from wtname.errors import ModelError
+from wtname.grounding import Node, Step, log_softmax, steps, trie
+from wtname.grounding import Path as Written
+from wtname.words import Words, read_words
+
+# How much likelier than a grounded word a free one must be, in nats.
+FREE_COST = 3.0
+# A prompt names no task where the model is at least this sure of it.
+ABSTAIN = 0.5
+# The narrowest beam for several names.
+BEAM = 4
+# Twice the widest beam: a step's children live beside their parents for a moment.
+SEQUENCES = 48
+MOST_STEPS = 30
+# Of a prompt with its markers, and of prompt and name together.
+MOST_TOKENS = 216
+CONTEXT = MOST_TOKENS + MOST_STEPS + 10
+
+
+class Guess(NamedTuple):
+    """A name, or None where the prompt names no task, and how sure the model is, from 0 to 1."""
+
+    name: str | None
+    confidence: float
+
+
+class Model(Protocol):
+    """What the search needs of a language model: scores over its vocabulary, and sequences that it remembers.
+
+    A list of scores is good until the next call. Any call may raise ModelError.
+    """
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text; markers in it count as markers."""
+
+    def read(self, ids: list[int]) -> Sequence[float]:
+        """Forget everything, read a prompt as sequence 0, and score what follows."""
+
+    def write(self, tokens: list[tuple[int, int]], at: int) -> list[Sequence[float]]:
+        """Put each (token, sequence) at position `at` of its sequence, and score what follows each."""
+
+    def copy(self, source: int, to: int) -> None:
+        """Let a free sequence begin as another one is now."""
+
+    def forget(self, sequence: int, at: int = 0) -> None:
+        """Drop a sequence from position `at` on."""
+
+
+class Search:
+    """Names prompts by a model. Raises ModelError where its vocabulary is not a namer's."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        single = {}
+        for text in (naming.USER, naming.ASSISTANT, naming.END, *(f" {w}" for w in (*naming.TYPES, naming.NONE))):
+            ids = model.tokenize(text)
+            if len(ids) != 1:
+                raise ModelError(
+                    "the model is no namer: its vocabulary lacks our markers; install ours: wtname model install"
+                )
+            single[text] = ids[0]
+        self._end = single[naming.END]
+        self._kinds = {single[f" {w}"]: w for w in (*naming.TYPES, naming.NONE)}
+        self._words: Words | None = None
+
+    def suggest(self, prompt: naming.Prompt, n: int = 1) -> list[Guess]:
+        """Up to `n` names, best first; one Guess of None where the prompt names no task."""
+        kinds, at = self._read(prompt)
+        none = next(p for p, t in kinds if self._kinds[t] == naming.NONE)
+        if none >= math.log(ABSTAIN):
+            return [Guess(None, round(math.exp(none), 4))]
+        real = [k for k in kinds if self._kinds[k[1]] != naming.NONE]
+        root = self._trie(prompt)
+        best = self._write(prompt, root, real, at, 1)
+        if n == 1:
+            return best
+        for sequence in range(SEQUENCES):
+            self._model.forget(sequence, at if sequence == 0 else 0)
+        # The first is the one that stands alone too; the beam may rank others before it.
+        try:
+            more = self._write(prompt, root, real, at, min(max(n, BEAM), SEQUENCES // 2))
+        except ModelError:  # out of time: what there is already is better than nothing
+            return best
+        return [*best, *(g for g in more if g.name not in {b.name for b in best})][:n]
+
+    def kinds(self, prompt: naming.Prompt) -> dict[str, float]:
+        """The probability of each type, and of `none`, among themselves."""
+        return {self._kinds[token]: math.exp(p) for p, token in self._read(prompt)[0]}
+
+    def _read(self, prompt: naming.Prompt) -> tuple[list[tuple[float, int]], int]:
+        """(log-probability, token) of each type, best first, and how many tokens the prompt has."""
+        ids = self._model.tokenize(naming.render(prompt.text))
+        if len(ids) > MOST_TOKENS:  # words of many tokens: the end of the prompt goes, the marker after it stays
+            ids = [*ids[: MOST_TOKENS - 1], ids[-1]]
+        scores = self._model.read(ids)
+        kinds = sorted(zip(log_softmax([scores[t] for t in self._kinds]), self._kinds, strict=True), reverse=True)
+        return kinds, len(ids)
+
+    def _trie(self, prompt: naming.Prompt) -> Node:
+        """The words that a name for this prompt may be made of."""
+        tokenize = self._model.tokenize
+        if self._words is None:
+            self._words = read_words(Path(__file__).with_name("words.txt").read_text(encoding="utf-8"))
+            self._free = {w: tuple(tokenize(f" {w}")) for w in self._words.free}
+        grounded, free = naming.allowed(prompt, self._words)
+        own = [(w, tokenize(f" {w}"), 0.0) for w in grounded]
+        return trie([*own, *((w, self._free[w], FREE_COST) for w in free)])
+
+    def _write(
+        self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int
+    ) -> list[Guess]:
+        """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first."""
+        least = min(2, naming.telling(prompt))
+        paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
+        for path in paths[1:]:
+            self._model.copy(0, path.seq)
+        done: dict[str, float] = {}  # mean log-probability of a token
+        for step in range(MOST_STEPS):
+            scores = self._model.write([(p.token, p.seq) for p in paths], at + step)
+            grown: list[tuple[float, Written, Step]] = []
+            for path, after in zip(paths, scores, strict=True):
+                for way in steps(path, root, after, self._end, least):
+                    grown.append(((path.score + way.score) / (path.steps + 1), path, way))
+            grown.sort(key=lambda g: -g[0])
+            kept = []
+            for mean, path, way in grown[:width]:
+                if way.node is None:
+                    name = naming.fit("-".join((path.kind, *way.words)))
+                    done.setdefault(name, mean)
+                else:
+                    kept.append((path, way))
+            if not kept or len(done) >= width:
+                break
+            paths = self._advance(paths, kept)
+        best = sorted(((mean, name) for name, mean in done.items() if naming.gate(name, prompt)), reverse=True)
+        return [Guess(name, round(math.exp(mean), 4)) for mean, name in best]
+
+    def _advance(self, paths: list[Written], kept: list[tuple[Written, Step]]) -> list[Written]:
+        """The chosen steps as paths, each with a sequence of its own; the first to go on keeps its parent's."""
+        spare = sorted(set(range(SEQUENCES)) - {p.seq for p in paths})
+        out: list[Written] = []
+        for path, way in kept:
+            assert way.node is not None
+            seq = path.seq
+            if any(p.seq == seq for p in out):
+                seq = spare.pop()
+                self._model.copy(path.seq, seq)
+            out.append(Written(seq, way.token, path.kind, way.words, way.node, path.score + way.score, path.steps + 1))
+        for seq in {p.seq for p in paths} - {p.seq for p in out}:
+            self._model.forget(seq)
+        return out
