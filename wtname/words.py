@@ -52,10 +52,13 @@ FOREIGN = frozenset(
     deze dit door een geen het hij ik is kan maar met moet naar niet nog nu om onze ook op te uit van veel voor wat
     we wel worden ze zijn zo""".split()
 )
-_SINGULAR = frozenset("""class process access address status focus canvas redis kubernetes css js https dns aws ios
+_SINGULAR = frozenset(
+    """class process access address status focus canvas redis kubernetes css js https dns aws ios
     macos https progress analysis axis basis bus bonus alias bias chaos corpus https os gas lens series species news
     rails jenkins windows pandas keras less sass cross press loss pass compress express express wordpress previous
-    various numpys series async always whats""".split())
+    various numpys series async always whats postgres devtools devops gitops centos macos ipados tvos watchos steamos
+    btrfs rubygems nodejs nextjs vuejs reactjs phantomjs""".split()
+)
 SHORT = dict(
     pair.split(":")
     for pair in """authentication:auth authenticate:auth authorization:authz configuration:config configurations:config
@@ -70,9 +73,11 @@ def plain(word: str) -> str:
     """The singular of an English noun or the bare form of a verb's third person; other words as they are."""
     if word in _SINGULAR or len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
+    if word[:-2] in _SINGULAR and word.endswith("es"):
+        return word[:-2]
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith(("sses", "shes", "ches", "xes", "zes")):
+    if word.endswith(("sses", "shes", "ches", "xes", "zzes", "tzes")) and word not in ("caches", "niches"):
         return word[:-2]
     return word[:-1]
 
