@@ -10,14 +10,16 @@ from torch import Tensor
 LONG = 192
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-    """Softmax attention over (batch, heads, length, size); `mask` is added to the scores, `causal` hides the future."""
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention over (batch, heads, length, size); `mask` is added to the scores.
+
+    Keys and values may have fewer heads than queries, each then serving as many in a row (Ainslie et al. 2023).
+    """
+    if (shared := q.shape[1] // k.shape[1]) > 1:
+        k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
     if q.shape[-2] > LONG or q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask.to(q.dtype))
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-    if causal:
-        length = q.shape[-2]
-        scores = scores + scores.new_full((length, length), -1e4).triu(1)
     if mask is not None:
         scores = scores + mask
     return scores.float().softmax(-1).to(v.dtype) @ v

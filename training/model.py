@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,26 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.attention import attention
+from training.llama_folder import LlamaFolder, Shape, config_of, copy_tokenizer
+from training.stage import whole
 
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a model; `vocab` rows of embedding are shared with the output layer."""
-
-    vocab: int = 8192
-    hidden: int = 256
-    layers: int = 4
-    heads: int = 4
-    inner: int = 1024
-    context: int = 256
-    theta: float = 10_000.0
-    eps: float = 1e-5
+# Each layer's keys and values, each (batch, heads, length, size); an empty list before the first call.
+Known = list[list[Tensor]]
 
 
 def rotary(shape: Shape, length: int) -> tuple[Tensor, Tensor]:
     """Cosine and sine tables, each (length, head size / 2), of rotary embedding (Su et al. 2021)."""
-    size = shape.hidden // shape.heads
-    inv = 1.0 / shape.theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
+    inv = 1.0 / shape.theta ** (torch.arange(0, shape.size, 2, dtype=torch.float32) / shape.size)
     angle = torch.outer(torch.arange(length, dtype=torch.float32), inv)
     return angle.cos(), angle.sin()
 
@@ -49,11 +37,20 @@ class Block(nn.Module):
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
         self.heads = shape.heads
+        self.keys = shape.keys
         self.dropout = dropout
         self.input_layernorm = nn.RMSNorm(shape.hidden, eps=shape.eps)
         self.post_attention_layernorm = nn.RMSNorm(shape.hidden, eps=shape.eps)
         linear = lambda i, o: nn.Linear(i, o, bias=False)  # noqa: E731
-        self.self_attn = nn.ModuleDict({f"{k}_proj": linear(shape.hidden, shape.hidden) for k in "qkvo"})
+        wide, narrow = shape.size * shape.heads, shape.size * shape.keys
+        self.self_attn = nn.ModuleDict(
+            {
+                "q_proj": linear(shape.hidden, wide),
+                "k_proj": linear(shape.hidden, narrow),
+                "v_proj": linear(shape.hidden, narrow),
+                "o_proj": linear(wide, shape.hidden),
+            }
+        )
         self.mlp = nn.ModuleDict(
             {
                 "gate_proj": linear(shape.hidden, shape.inner),
@@ -62,14 +59,20 @@ class Block(nn.Module):
             }
         )
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        batch, length, hidden = x.shape
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, known: list[Tensor] | None = None) -> Tensor:
+        batch, length, _ = x.shape
         y = self.input_layernorm(x)
         # One product instead of three: on a CPU the casts and the small shapes cost more than the arithmetic.
         qkv = F.linear(y, torch.cat([self.self_attn[f"{n}_proj"].weight for n in "qkv"]))
-        q, k, v = qkv.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        y = attention(rotate(q, cos, sin), rotate(k, cos, sin), v, causal=True)
-        y = self.self_attn["o_proj"](y.transpose(1, 2).reshape(batch, length, hidden))
+        every = qkv.view(batch, length, self.heads + 2 * self.keys, -1).transpose(1, 2)
+        q, k, v = every.split((self.heads, self.keys, self.keys), dim=1)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if known is not None:
+            if known:
+                k, v = torch.cat((known[0], k), 2), torch.cat((known[1], v), 2)
+            known[:] = k, v
+        y = attention(q, k, v, mask)
+        y = self.self_attn["o_proj"](y.transpose(1, 2).reshape(batch, length, -1))
         x = x + F.dropout(y, self.dropout, self.training)
         y = self.post_attention_layernorm(x)
         gate, up = F.linear(y, torch.cat([self.mlp["gate_proj"].weight, self.mlp["up_proj"].weight])).chunk(2, -1)
@@ -87,6 +90,7 @@ class Student(nn.Module):
         self.embed_tokens = nn.Embedding(shape.vocab, shape.hidden)
         self.layers = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.hidden, eps=shape.eps)
+        self.lm_head = None if shape.tied else nn.Linear(shape.hidden, shape.vocab, bias=False)
         cos, sin = rotary(shape, shape.context)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
@@ -97,66 +101,64 @@ class Student(nn.Module):
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(p)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(
+        self, ids: Tensor, prompt: Tensor | None = None, known: Known | None = None, blank: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states (batch, length, hidden).
+
+        `prompt` (batch): in how many columns each prompt ends, which a prefix LM needs to know. `known`: what earlier
+        calls read, one list a layer, extended in place. `blank` (batch): columns of padding on the left of each row;
+        positions are relative, so that they need no shift.
+        """
         x = F.dropout(self.embed_tokens(ids), self.dropout, self.training)
-        cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
-        for layer in self.layers:
-            x = layer(x, cos, sin)
+        before = known[0][0].shape[2] if known and known[0] else 0
+        end = before + ids.shape[1]
+        if end > self.shape.context:
+            raise ValueError(f"{end} tokens do not fit a context of {self.shape.context}")
+        keys = torch.arange(end, device=ids.device)
+        unseen = keys > keys[before:, None]
+        if self.shape.prefix and prompt is not None:
+            unseen = unseen & (keys >= prompt[:, None])[:, None, None, :]
+        if blank is not None:
+            unseen = unseen | (keys < blank[:, None])[:, None, None, :]
+        mask = torch.zeros(unseen.shape, device=ids.device).masked_fill_(unseen, -1e4)
+        if torch.is_autocast_enabled(ids.device.type):
+            mask = mask.bfloat16()
+        cos, sin = self.cos[before:end], self.sin[before:end]
+        for i, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, mask, None if known is None else known[i])
         return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary for hidden states of any leading shape."""
-        return F.linear(hidden, self.embed_tokens.weight)
+        return F.linear(hidden, self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight)
 
 
-def save(model: Student, folder: Path, state: dict[str, Tensor] | None = None) -> None:
-    """Write config.json and model.safetensors as transformers reads a LlamaForCausalLM with tied embeddings."""
+def save(model: Student, folder: Path, state: dict[str, Tensor] | None = None, tokenizer: Path | None = None) -> None:
+    """Write config.json and model.safetensors as transformers reads a LlamaForCausalLM, each file whole.
+
+    `state`: other weights than the model's own. `tokenizer`: a tokenizer.json, or a folder with one, to copy along.
+    """
     from safetensors.torch import save_file
 
-    s = model.shape
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{k}": v.detach().float().contiguous().clone() for k, v in (state or model.state_dict()).items()}
-    save_file(tensors, folder / "model.safetensors.tmp", metadata={"format": "pt"})
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": s.vocab,
-        "hidden_size": s.hidden,
-        "num_hidden_layers": s.layers,
-        "num_attention_heads": s.heads,
-        "num_key_value_heads": s.heads,
-        "intermediate_size": s.inner,
-        "max_position_embeddings": s.context,
-        "rope_theta": s.theta,
-        "rms_norm_eps": s.eps,
-        "hidden_act": "silu",
-        "tie_word_embeddings": True,
-        "bos_token_id": None,
-        "eos_token_id": 2,
-        "pad_token_id": 2,
-        "torch_dtype": "float32",
+    end = copy_tokenizer(tokenizer, folder, model.shape.context) if tokenizer else 2
+    tensors = {
+        k if k.startswith("lm_head") else f"model.{k}": v.detach().cpu().float().contiguous().clone()
+        for k, v in (state or model.state_dict()).items()
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
+    with whole(folder / "config.json") as temp:
+        temp.write_text(json.dumps(config_of(model.shape, end), indent=1) + "\n")
+    with whole(folder / "model.safetensors") as temp:
+        save_file(tensors, temp, metadata={"format": "pt"})
 
 
 def load(folder: Path, dropout: float = 0.0) -> Student:
-    """A student from a folder that `save` wrote."""
-    from safetensors.torch import load_file
+    """A model in float32 from a folder that `save` or transformers wrote.
 
-    c = json.loads((folder / "config.json").read_text())
-    shape = Shape(
-        vocab=c["vocab_size"], hidden=c["hidden_size"], layers=c["num_hidden_layers"], heads=c["num_attention_heads"],
-        inner=c["intermediate_size"], context=c["max_position_embeddings"], theta=c["rope_theta"],
-        eps=c["rms_norm_eps"],
-    )  # fmt: skip
-    model = Student(shape, dropout)
-    tensors = load_file(folder / "model.safetensors")
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items()})
+    Raises click.ClickException, one line, where the folder holds no plain Llama.
+    """
+    source = LlamaFolder(folder)
+    model = Student(source.shape, dropout)
+    model.load_state_dict({name.removeprefix("model."): torch.from_numpy(w) for name, w in source.tensors()})
     return model
-
-
-def parameters(shape: Shape) -> int:
-    """How many parameters a model of this shape has."""
-    block = 4 * shape.hidden**2 + 3 * shape.hidden * shape.inner + 2 * shape.hidden
-    return shape.vocab * shape.hidden + shape.layers * block + shape.hidden

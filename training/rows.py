@@ -1,0 +1,92 @@
+"""Rows of prompts and names as the torch stages read them, and their tokens, kept beside the file for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from tokenizers import Tokenizer
+
+from training.corpus import Example, Packed, encode, mix_part, read_jsonl
+from training.stage import whole
+from wtname import naming, words
+
+
+def rows_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The file's rows, numbered from 1. Raises ClickException where one is no JSON object."""
+    number = 0
+    try:
+        for number, row in enumerate(read_jsonl(path), 1):
+            if not isinstance(row, dict):
+                raise ValueError("not an object")
+            yield number, row
+    except (ValueError, OSError) as error:
+        raise click.ClickException(f"{path}, after row {number}: {error}; mend or remove that row") from None
+
+
+def text_of(row: dict[str, Any], field: str | None = None) -> str:
+    """The row's clean text: its `field`, else "text" as it is or "prompt" cleaned. Raises ValueError without one."""
+    field = field or ("text" if "text" in row else "prompt")
+    text = row.get(field)
+    if not isinstance(text, str):
+        raise ValueError(f"no {field!r}")
+    return naming.clean(text).text if field == "prompt" else text
+
+
+def texts_in(path: Path, field: str | None = None) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each row and its clean text. Raises ClickException, with the row's number, where it has none."""
+    for number, row in rows_in(path):
+        try:
+            yield row, text_of(row, field)
+        except ValueError as error:
+            raise click.ClickException(f"{path}, row {number}: {error}; mend or remove that row") from None
+
+
+def examples(path: Path) -> list[Example]:
+    """The rows of {"text", "name"} or {"prompt", "name"}; those with nothing left to read once clean are dropped."""
+    out = []
+    for number, (row, text) in enumerate(texts_in(path), 1):
+        name = row.get("name")
+        if not isinstance(name, str) or not name:
+            raise click.ClickException(f"{path}, row {number}: no 'name'; mend or remove that row")
+        if text:
+            out.append(Example(text, name))
+    return out
+
+
+def mixed(parts: Iterable[str]) -> list[tuple[Path, float]]:
+    """The files and weights of FILE:WEIGHT parts. Raises UsageError where one has no weight or is not there."""
+    out = []
+    for part in parts:
+        try:
+            path, weight = mix_part(part)
+        except ValueError:
+            raise click.UsageError(f"--mix {part} has no weight; give FILE:WEIGHT, as {part}:1") from None
+        if not path.exists():
+            raise click.UsageError(f"{path} is not there; give a file of rows")
+        out.append((path, weight))
+    return out
+
+
+def packed(path: Path, tokenizer: Tokenizer) -> Packed:
+    """The tokens of `examples`, kept beside the file. Raises ClickException where the file has no rows."""
+    # Another tokenizer, another way to clean or to render is another cache.
+    code = b"".join(Path(module.__file__ or "").read_bytes() for module in (naming, words))
+    key = hashlib.sha256(tokenizer.to_str().encode() + code).hexdigest()[:12]
+    cache = path.with_name(f"{path.name}.{key}.npz")
+    # By content: a file that is put back or copied brings an old date along.
+    source = hashlib.sha256(path.read_bytes()).hexdigest()
+    if cache.exists() and str((kept := np.load(cache)).get("source")) == source:
+        return Packed(kept["ids"], kept["start"], kept["prompt"])
+    rows = examples(path)
+    if not rows:
+        raise click.ClickException(f"{path} has no rows; give a file of prompts and names")
+    done = encode(tokenizer, rows)
+    with suppress(OSError), whole(cache) as temp, open(temp, "wb") as file:
+        np.savez(file, ids=done.ids, start=done.start, prompt=done.prompt, source=source)
+    return done
