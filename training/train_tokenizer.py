@@ -1,59 +1,89 @@
 """Train the byte-level BPE tokenizer on cleaned prompts and names.
 
-python -m training.train_tokenizer --data ../shared/data --out models/tokenizer.json
+python -m training.train_tokenizer --data ../shared/data --out models/tokenizer
+python -m training.train_tokenizer --rows data/train.jsonl --vocab-size 4096 --out models/tokenizer
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from training.corpus import read_jsonl
+from training.corpus import data_file, read_jsonl
+from training.stage import bar, report
+from training.vocabulary import MARKERS, complete, save_tokenizer
 from wtname import naming
 
-SPECIAL = [naming.USER, naming.ASSISTANT, naming.END]
+
+def named(path: Path) -> Iterator[str]:
+    """Cleaned prompts and the names of a file of {prompt, name}, so that a name's words weigh in."""
+    for row in read_jsonl(path):
+        yield " " + naming.clean(row["prompt"]).text
+        yield " " + row["name"].replace("-", " ")
 
 
 def texts(data: Path, limit: int) -> Iterator[str]:
-    """Cleaned prompts of the files to learn from; careful names too, so that their words weigh in."""
+    """Cleaned prompts and careful names of the data folder; of its raw files the first ones."""
     for stem in ("titles_gold.jsonl.gz", "bodies_gold.jsonl.gz", "written.jsonl"):
-        for row in read_jsonl(data / stem):
-            yield " " + naming.clean(row["prompt"]).text
-            yield " " + row["name"].replace("-", " ")
-    for row in itertools.islice(read_jsonl(data / "titles_raw.jsonl.gz"), limit):
+        yield from named(data / stem)
+    for row in itertools.islice(read_jsonl(data_file(data, "titles_raw")), limit):
         yield " " + naming.clean(row["prompt"]).text
-    for row in itertools.islice(read_jsonl(data / "commits_raw.jsonl.gz"), limit // 6):
+    for row in itertools.islice(read_jsonl(data_file(data, "commits_raw")), limit // 6):
         yield " " + naming.clean(row["body"]).text
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of the data files.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("models/tokenizer.json"))
-@click.option("--vocab-size", default=8192)
-@click.option("--limit", default=430_000, help="Raw titles to read; a sixth as many commit bodies.")
-def main(data: Path, out: Path, vocab_size: int, limit: int) -> None:
-    """Train a BPE whose pre-tokenizer is GPT-2's, which llama.cpp knows under that name."""
+def train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A BPE whose pre-tokenizer is GPT-2's, which llama.cpp knows under that name.
+
+    Types too rare in the lines to become tokens of their own are added: then it is a few tokens larger.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=SPECIAL,
+        special_tokens=list(MARKERS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         min_frequency=2,
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(texts(data, limit), trainer)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temp = out.with_name(out.name + ".tmp")
-    tokenizer.save(str(temp))
-    os.replace(temp, out)
-    print(json.dumps({"stage": "train_tokenizer", "vocab": tokenizer.get_vocab_size(), "out": str(out)}))
+    tokenizer.train_from_iterator(lines, trainer)
+    return complete(tokenizer)[0]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of the data files.")
+@click.option(
+    "--rows", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of {prompt, name}; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("models/tokenizer"),
+    help="A folder for tokenizer.json and tokenizer_config.json, or a path that ends in .json.",
+)  # fmt: skip
+@click.option("--vocab-size", default=8192)
+@click.option("--limit", default=430_000, help="Raw titles of --data to read; a sixth as many commit bodies.")
+def main(data: Path | None, rows: tuple[Path, ...], out: Path, vocab_size: int, limit: int) -> None:
+    """Train on --data, --rows or both. The same text gives the same ids here, in transformers and in llama.cpp."""
+    if not data and not rows:
+        raise click.UsageError("give --rows FILE or --data FOLDER to learn from")
+    least = len(MARKERS) + 256
+    if vocab_size < least:
+        raise click.UsageError(f"--vocab-size {vocab_size} has no room for the {least} bytes and markers")
+    lines: Iterable[str] = itertools.chain.from_iterable(map(named, rows))
+    if data:
+        lines = itertools.chain(lines, texts(data, limit))
+    try:
+        tokenizer = train(bar(lines, "texts"), vocab_size)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise click.ClickException(f"a row or a file cannot be read: {error!r}; rows are {{prompt, name}}") from error
+    path = out if out.suffix == ".json" else out / "tokenizer.json"
+    save_tokenizer(tokenizer, path)
+    report("train_tokenizer", vocab=tokenizer.get_vocab_size(), out=str(path))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,228 @@
+"""The whole chain for real: data, tokenizer, TRL, PEFT, the student, GGUF and ONNX, killed once in the middle."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, git, make_repository
+from training.presets import PRESETS, Job, Stage
+from training.run import EXAMPLES, Stamps, command
+from wtname import naming
+from wtname.engine import Engine
+
+LONG = 1500  # of a machine that has other things to do
+
+
+def start(*args: str | Path, **more: Any) -> subprocess.Popen[str]:
+    """`python -m training.run ARGS` in a session of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.run", *map(str, args)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment, **more,
+    )  # fmt: skip
+
+
+def finish(*args: str | Path, code: int = 0, **more: Any) -> tuple[dict[str, Any], str]:
+    """The run's figures, empty where it failed, and its stderr."""
+    process = start(*args, **more)
+    out, err = process.communicate(timeout=LONG)
+    assert process.returncode == code, err
+    return (json.loads(out) if code == 0 else {}), err
+
+
+def clone(folder: Path) -> Path:
+    """A repository whose merges tell title and branch."""
+    repository = make_repository(folder, "-b", "main")
+    for number, (title, branch) in enumerate(
+        [("Fix login redirect loop", "fix-login-redirect"), ("Add export of invoices", "feat/invoice-export")], 1
+    ):
+        git("checkout", "-q", "-b", branch, cwd=repository)
+        git("commit", "-q", "--allow-empty", "-m", title, cwd=repository)
+        git("checkout", "-q", "main", cwd=repository)
+        message = f"Merge pull request #{number} from ada/{branch}\n\n{title}"
+        git("merge", "-q", "--no-ff", "-m", message, branch, cwd=repository)
+    return repository
+
+
+Ran = tuple[Path, tuple[str | Path, ...], dict[str, Any], str]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A tiny run, killed while it trained its base model and started again: folder, arguments, figures, stderr."""
+    pytest.importorskip("trl")
+    if os.name == "nt":
+        pytest.skip("no process groups to kill")
+    folder = tmp_path_factory.mktemp("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        for who in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{who}_NAME", "Ada")
+            patch.setenv(f"GIT_{who}_EMAIL", "ada@example.org")
+        repository = clone(folder / "shop")
+    work = folder / "work"
+    args = ("--preset", "tiny", "--work", work, "--clones", repository)
+    killed = start(*args)
+    end = time.monotonic() + LONG
+    while not (work / "models" / "base.checkpoints").exists():
+        assert killed.poll() is None and time.monotonic() < end, killed.communicate()[1]
+        time.sleep(0.02)
+    killed.kill()  # the run alone: its stage goes on, and keeps the folder for itself
+    killed.wait()
+    _, err = finish(*args, code=1)
+    assert "another run works in" in err
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    time.sleep(0.5)
+    figures, err = finish(*args)
+    return work, args, figures, err
+
+
+@pytest.mark.timeout(2 * LONG)
+def test_a_run_that_was_killed_ends_whole(chain: Ran) -> None:
+    work, _, figures, err = chain
+    assert [stage["stage"] for stage in figures["stages"]][:5] == [
+        "generate_data", "mine_history", "train_tokenizer", "make_base", "finetune_teacher"
+    ]  # fmt: skip
+    assert [stage["stage"] for stage in figures["stages"] if not stage["ran"]] == [
+        "generate_data", "mine_history", "train_tokenizer"
+    ]  # fmt: skip
+    assert "mine_history: as it was" in err
+    assert not list(work.rglob("*.tmp")) and not list(work.rglob("*.checkpoints"))
+
+
+@pytest.mark.timeout(2 * LONG)
+def test_the_model_that_it_writes_names(chain: Ran) -> None:
+    _, _, figures, _ = chain
+    assert list(figures["names"]) == list(EXAMPLES)
+    engine = Engine(Path(figures["gguf"]))
+    for prompt in EXAMPLES:
+        (guess,) = engine.suggest(naming.clean(prompt))
+        assert guess.name == figures["names"][prompt]
+        assert guess.name is None or naming.gate(guess.name, naming.clean(prompt))
+    engine.close()
+    assert any(figures["names"].values())
+
+
+@pytest.mark.timeout(2 * LONG)
+def test_a_second_run_runs_nothing(chain: Ran) -> None:
+    work, args, figures, _ = chain
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
+    again, err = finish(*args)
+    assert not [stage for stage in again["stages"] if stage["ran"]], err
+    assert again["names"] == figures["names"]
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()} == before
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """A stage that has read a file and written a folder."""
+    (tmp_path / "in").write_text("rows")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model").write_text("weights")
+    return Stage("train", "train", ("--seed", "1"), (tmp_path / "in",), (tmp_path / "out",))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (lambda folder, stage: stage, True),
+        (lambda folder, stage: os.utime(folder / "in", (1, 1)) or stage, True),
+        (lambda folder, stage: (folder / "in").write_text("other rows") and stage, False),
+        (lambda folder, stage: (folder / "in").unlink() or stage, False),
+        (lambda folder, stage: (folder / "out" / "model").write_text("half") and stage, False),
+        (lambda folder, stage: (folder / "out" / "model").unlink() or stage, False),
+        (lambda folder, stage: stage.__class__("train", "train", ("--seed", "2"), stage.reads, stage.writes), False),
+        (lambda folder, stage: (folder / "stamps" / "train.json").write_text("{") and stage, False),
+    ],
+)
+def test_a_stage_is_skipped_where_nothing_has_changed(tmp_path: Path, stage: Stage, change: Any, kept: bool) -> None:
+    stamps = Stamps(tmp_path / "stamps")
+    assert stamps.kept(stage) is None
+    stamps.keep(stage, 1.5, {"loss": 2})
+    stamp = stamps.kept(change(tmp_path, stage))
+    assert bool(stamp) == kept
+    if stamp:
+        assert (stamp["seconds"], stamp["figures"]) == (1.5, {"loss": 2})
+
+
+def test_a_stage_that_fails_says_what_to_do_and_goes_on_once_mended(tmp_path: Path) -> None:
+    row = '{"prompt": "Fix crash on zero-width columns", "name": "fix-zero-width-crash"}\n'
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(row)
+    (tmp_path / "train.jsonl").write_text(row[:20])
+    args = ("--preset", "tiny", "--data", tmp_path, "--work", tmp_path / "work", "--until", "train_tokenizer")
+    _, err = finish(*args, code=1)
+    assert "rows are {prompt, name}" in err  # the stage's own words
+    assert err.splitlines()[-1].startswith("Error: train_tokenizer failed with code 1")
+    (tmp_path / "train.jsonl").write_text(row)
+    figures, _ = finish(*args)
+    assert [s["ran"] for s in figures["stages"]] == [True]
+    assert figures["gguf"] is None
+    figures, _ = finish(*args, "--from", "train_tokenizer")
+    assert [s["ran"] for s in figures["stages"]] == [True]
+    _, err = finish(*args[:-1], "distill", "--from", "distill", code=1)
+    assert err.splitlines()[-1].endswith("which is not there; go on from an earlier stage")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--from", "distil"), "no stage 'distil'"),
+        (("--from", "distill", "--until", "finetune_teacher"), "distill comes after finetune_teacher"),
+    ],
+)
+def test_stages_are_checked_before_anything_runs(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    _, err = finish("--preset", "tiny", "--work", tmp_path / "work", *args, code=2)
+    assert says in err
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("base", ["", "SmolLM2.gguf"])
+def test_every_stage_has_the_options_that_it_is_given(preset: str, base: str, tmp_path: Path) -> None:
+    """And every file that a stage reads is there, or one before it writes it."""
+    pytest.importorskip("torch")
+    job = Job(PRESETS[preset], tmp_path / "work", clones=(tmp_path,), base=base, scorer=tmp_path)
+    stages = job.stages()
+    made: list[Path] = []
+    for stage in stages:
+        known = {o for p in importlib.import_module(f"training.{stage.module}").main.params for o in p.opts}
+        assert {word for word in stage.args if word.startswith("--")} <= known, stage.name
+        assert all(path.exists() or path in made for path in stage.reads), stage
+        made += stage.writes
+    assert job.gguf in made
+
+
+def test_the_original_s_figures_are_the_gpu_preset_s(tmp_path: Path) -> None:
+    stages = {stage.name: " ".join(stage.args) for stage in Job(PRESETS["gpu"], tmp_path).stages()}
+    assert "--base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 5" in stages["finetune_teacher"]
+    assert "--student-layers 4 --student-hidden 256 --epochs 15" in stages["distill"]
+
+
+def test_options_of_empty_files_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").touch()
+    (tmp_path / "some.jsonl").write_text("{}")
+    files = tuple(tmp_path / f"{name}.jsonl" for name in ("none", "some"))
+    stage = Stage("x", "x", ("--train", str(files[0]), "--train", str(files[1]), "--seed", "1"), files, ())
+    assert command(stage)[3:] == ["--train", str(files[1]), "--seed", "1"]
+
+
+def test_dry_run_prints_the_commands_and_does_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "training.run", "--preset", "cpu", "--work", tmp_path / "w", "--dry-run"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    lines = [re.search(r" -m (training\.\w+) ", line) for line in done.stdout.splitlines()]
+    assert all(lines) and len(lines) >= 7
+    assert not (tmp_path / "w").exists()

@@ -1,0 +1,180 @@
+"""The chain's stages in order, each a command line with the files it reads and writes, in three sizes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "branch-name-generator"
+HERE = Path(__file__).parent
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`python -m training.<module> ARGS`, and the files and folders that it reads and writes."""
+
+    name: str
+    module: str
+    args: tuple[str, ...]
+    reads: tuple[Path, ...]
+    writes: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Each stage's options in one size. `made`: the base model is made on the spot, of this shape.
+
+    `scratch` stands in for `teacher` where there is no base to fine-tune.
+    """
+
+    vocab: int
+    generate: str = ""
+    made: str = ""
+    base: str = ""
+    teacher: str = ""
+    scratch: str = ""
+    distill: str = ""
+    export: str = ""
+    benchmark: str = ""
+
+
+PRESETS = {
+    # Minutes on two cores, no network: every stage for real, on models too small to be of use.
+    "tiny": Preset(
+        vocab=2048,
+        generate=f"--augment 60 --written {os.devnull}",
+        made="--layers 2 --hidden 256 --heads 4 --inner 512 --max-steps 60",
+        teacher="--max-steps 30 --test-limit 50",
+        distill="--student-layers 2 --student-hidden 256 --student-heads 4 --student-inner 512 --epochs 1",
+        # Names of a model that has learnt next to nothing hang on its last digits.
+        export="--compare 20 --least-agree 0",
+        benchmark="--n 20 --rounds 1",
+    ),
+    # Hours on two cores; without --base a teacher from nothing.
+    "cpu": Preset(
+        vocab=8192,
+        teacher="--epochs 5",
+        scratch="--layers 6 --hidden 384 --heads 6 --inner 1536 --epochs 15",
+        distill="--student-layers 4 --student-hidden 256 --epochs 15",
+    ),
+    # The original's figures.
+    "gpu": Preset(
+        vocab=8192,
+        base=BASE,
+        teacher="--epochs 5",
+        distill="--student-layers 4 --student-hidden 256 --epochs 15",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of a run: its size, the folder it works in, and what it starts from.
+
+    `data`: a folder with train, val and test .jsonl; without one they are generated, `api` says whether with the API.
+    """
+
+    preset: Preset
+    work: Path
+    data: Path | None = None
+    clones: tuple[Path, ...] = ()
+    base: str = ""
+    scorer: Path | None = None
+    api: bool = False
+    seed: int = 1
+
+    @property
+    def models(self) -> Path:
+        """Where the models are made."""
+        return self.work / "models"
+
+    @property
+    def gguf(self) -> Path:
+        """The model that a run ends with."""
+        return self.models / f"{NAME}-Q4_K_M.gguf"
+
+    @property
+    def student(self) -> Path:
+        """The folder of the model before its export."""
+        return self.models / "student"
+
+    def stages(self) -> list[Stage]:
+        """The whole chain, in order."""
+        data = self.data or self.work / "data"
+        rows, titles = [data / "train.jsonl"], []
+        if self.clones:
+            rows.append(self.work / "mined" / "titles_human.jsonl")
+            titles.append(self.work / "mined" / "titles_raw.jsonl")
+        val, test = data / "val.jsonl", data / "test.jsonl"
+        return [*self._data(data), *self._models(rows, titles, val, test), *self._files(test)]
+
+    def _data(self, data: Path) -> Iterator[Stage]:
+        if not self.data:
+            api = () if self.api else ("--skip-api",)
+            given = tuple(HERE / file for file in ("seeds.jsonl", "written.jsonl", *(["categories.txt"] * self.api)))
+            made = tuple(data / file for file in ("train.jsonl", "val.jsonl", "test.jsonl"))
+            yield stage(
+                "generate_data", *api, self.preset.generate, *self._seed, "--out", data, reads=given, writes=made
+            )
+        if self.clones:
+            mined = self.work / "mined"
+            found = (mined / "titles_human.jsonl", mined / "titles_raw.jsonl")
+            reads = [file for clone in self.clones for file in heads(clone)]
+            yield stage("mine_history", *self.clones, "--out", mined, reads=reads, writes=found)
+
+    def _models(self, rows: list[Path], titles: list[Path], val: Path, test: Path) -> Iterator[Stage]:
+        preset, seed = self.preset, self._seed
+        tokenizer, made, teacher = (self.models / name for name in ("tokenizer", "base", "teacher-merged"))
+        yield stage("train_tokenizer", *each("--rows", rows), "--vocab-size", preset.vocab, "--out", tokenizer,
+                    reads=rows, writes=[tokenizer])  # fmt: skip
+        learn = each("--train", rows)
+        scratch = ("--from-scratch", "--tokenizer", tokenizer)
+        base = self.base or preset.base
+        if preset.made and not base:
+            base = str(made)
+            yield stage("make_base", *scratch, preset.made, *seed, *learn, "--out", made, module="finetune_teacher",
+                        reads=[tokenizer, *rows], writes=[made])  # fmt: skip
+        how = ("--base", base, preset.teacher) if base else (*scratch, preset.scratch)
+        start = [Path(base)] if Path(base) == made or Path(base).exists() else []
+        yield stage("finetune_teacher", *how, *seed, *learn, "--val", val, "--test", test, "--out", teacher,
+                    reads=[*(start if base else [tokenizer]), *rows, val, test], writes=[teacher])  # fmt: skip
+        yield stage("distill", "--teacher", teacher, *learn, "--val", val, "--labels", "both",
+                    *each("--unlabelled", titles), preset.distill, *seed, "--out", self.student,
+                    reads=[teacher, *rows, val, *titles], writes=[self.student])  # fmt: skip
+
+    def _files(self, test: Path) -> Iterator[Stage]:
+        preset, student, models = self.preset, self.student, self.models
+        ggufs = [models / f"{NAME}-{kind}.gguf" for kind in ("f16", "Q8_0", "Q4_K_M")]
+        onnx, figures = models / f"{NAME}-int8.onnx", models / "benchmark.json"
+        export = ("--student-dir", student, preset.export, "--out", models)
+        yield stage("export_gguf", *export, reads=[student], writes=ggufs)
+        yield stage("export_onnx", *export, "--format", "onnx", module="export_gguf", reads=[student], writes=[onnx])
+        both = ("--gguf", self.gguf, "--torch", student)
+        yield stage("benchmark", *both, "--onnx", onnx, preset.benchmark, "--out", figures,
+                    reads=[self.gguf, student, onnx], writes=[figures])  # fmt: skip
+        if self.scorer:
+            yield stage("evaluate", *both, "--scorer", self.scorer, test, reads=[self.gguf, student, self.scorer, test])
+
+    @property
+    def _seed(self) -> tuple[str, str]:
+        return ("--seed", str(self.seed))
+
+
+def stage(name: str, *args: object, module: str = "", reads: Iterable[Path] = (), writes: Iterable[Path] = ()) -> Stage:
+    """A stage, its module's name its own where none is given; a preset's string of options is taken apart."""
+    words = [word for arg in args for word in (str(arg).split() if str(arg).startswith("--") else [str(arg)]) if arg]
+    return Stage(name, module or name, tuple(words), tuple(reads), tuple(writes))
+
+
+def each(option: str, paths: Iterable[Path]) -> list[object]:
+    """The option before each of the paths."""
+    return [word for path in paths for word in (option, path)]
+
+
+def heads(clone: Path) -> list[Path]:
+    """The files that say at which commits a clone, bare or not, stands."""
+    git = clone / ".git" if (clone / ".git").is_dir() else clone
+    return [path for path in (git / "HEAD", git / "packed-refs", git / "refs") if path.exists()]
