@@ -6,7 +6,6 @@ python -m training.prepare --data DATA --seeds training/seeds.jsonl --judged tra
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from training.corpus import data_file, held_out, read_jsonl, write_jsonl
+from training.stage import bar, report
 from wtname import naming
 from wtname.words import plain
 
@@ -46,7 +46,7 @@ def human(path: Path, held: set[str]) -> Iterator[Row]:
 def raw_titles(path: Path, held: set[str]) -> Iterator[Row]:
     """Each title once, with the name that rules give it."""
     seen: set[str] = set()
-    for row in read_jsonl(path):
+    for row in bar(read_jsonl(path), path.name):
         text = naming.clean(row["prompt"]).text
         if text and text not in held and text not in seen:
             seen.add(text)
@@ -56,7 +56,7 @@ def raw_titles(path: Path, held: set[str]) -> Iterator[Row]:
 def raw_commits(path: Path, held: set[str]) -> Iterator[Row]:
     """Each commit body of six words or more once, with its subject and the name that rules give the subject."""
     seen: set[str] = set()
-    for row in read_jsonl(path):
+    for row in bar(read_jsonl(path), path.name):
         body, subject = naming.clean(row["body"]).text, naming.clean(row["subject"]).text
         if body in held or subject in held or body in seen or len(body.split()) < 6 or len(subject.split()) < 2:
             continue
@@ -83,13 +83,15 @@ def judged(rows: list[Row], names: dict[str, str], held: set[str]) -> Iterator[R
 
 @click.command(context_settings={"show_default": True})
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of the data files.")
-@click.option("--seeds", type=click.Path(path_type=Path, exists=True), help="More careful rows, ours.")
+@click.option(
+    "--seeds", multiple=True, type=click.Path(path_type=Path, exists=True), help="More careful rows; repeatable."
+)
 @click.option(
     "--judged", "judged_path", type=click.Path(path_type=Path, exists=True), help="Names of raw rows, by digest."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data/train"))
 @click.option("--dev-every", default=30, help="Every so many-th careful row goes to dev.jsonl, to tune decoding on.")
-def main(*, data: Path, seeds: Path | None, judged_path: Path | None, out: Path, dev_every: int) -> None:
+def main(*, data: Path, seeds: tuple[Path, ...], judged_path: Path | None, out: Path, dev_every: int) -> None:
     """Write the rows that are named with care (gold_*, judged_*), by their authors, by rules, or not; and dev.jsonl."""
     held = held_out(data)
     counts = {}
@@ -100,7 +102,8 @@ def main(*, data: Path, seeds: Path | None, judged_path: Path | None, out: Path,
     counts["dev"] = write_jsonl(out / "dev.jsonl", refs)
     held |= {row["text"] for row in dev}
     if seeds:
-        gold["seeds"] = list(careful(seeds, held))
+        known = held | {row["text"] for row in gold["written"]}
+        gold["seeds"] = [row for path in seeds for row in careful(path, known)]
     for kind, rows in gold.items():
         kept = ({"text": r["text"], "name": r["name"]} for r in rows if r["text"] not in held)
         counts[f"gold_{kind}"] = write_jsonl(out / f"gold_{kind}.jsonl", kept)
@@ -115,7 +118,7 @@ def main(*, data: Path, seeds: Path | None, judged_path: Path | None, out: Path,
     faithful = [r for r in commits if r["name"] and share_said(r["name"], r["text"]) >= 0.7]
     for name, rows in (("titles", titles), ("commits", commits), ("rules_titles", named), ("rules_bodies", faithful)):
         counts[name] = write_jsonl(out / f"{name}.jsonl", rows)
-    print(json.dumps({"stage": "prepare", **counts}))
+    report("prepare", **counts)
 
 
 if __name__ == "__main__":
