@@ -6,13 +6,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., Result]
+# Prompts with the names they should get.
+NAMED = [
+    ("Fix crash on zero-width columns", "fix-zero-width-crash"),
+    ("Add dark mode toggle to the settings page", "feat-dark-mode-toggle"),
+    ("Update the README for Python 3.10", "docs-readme-python-3-10"),
+    ("Bump webpack to 5.90.1", "chore-bump-webpack-5-90-1"),
+    ("Rename UserManager to AccountService", "refactor-rename-user-manager"),
+    ("hello", "none"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -68,18 +79,17 @@ def snapshot(folder: Path, repository: Path) -> tuple[str, dict[str, bytes]]:
     return git("for-each-ref", cwd=repository), files
 
 
+def invoke(command: click.Command, *args: object, input: str | bytes | None = None) -> Result:
+    """A command line in this process; what it does not catch is raised."""
+    return CliRunner().invoke(command, [str(arg) for arg in args], input=input, catch_exceptions=False)
+
+
 @pytest.fixture
 def run() -> Run:
     """The command line in this process: `run("suggest", "Fix it")`."""
     from wtname.cli import main
 
-    def invoke(*args: str, input: str | bytes | None = None) -> Result:
-        result = CliRunner().invoke(main, args, input=input)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return invoke
+    return partial(invoke, main)
 
 
 def start(*args: str | bytes, cwd: Path) -> subprocess.Popen[bytes]:

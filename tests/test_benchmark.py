@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from conftest import invoke
 
 from training import benchmark
 from wtname import models
@@ -16,9 +17,7 @@ FIGURES = {"model", "backend", "p50_ms", "p95_ms", "p99_ms", "load_ms", "memory_
 
 
 def run(*args: object) -> Result:
-    result = CliRunner().invoke(benchmark.main, [str(a) for a in args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+    return invoke(benchmark.main, *args)
 
 
 def test_a_model_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -62,7 +61,7 @@ def test_every_runtime_is_measured_in_turns(tmp_path: Path, monkeypatch: pytest.
             "--compare",
             "0",
         ]
-        assert CliRunner().invoke(export_gguf.main, args).exit_code == 0
+        assert invoke(export_gguf.main, *args).exit_code == 0
     gguf, onnx = tmp_path / "branch-name-generator-f16.gguf", tmp_path / "branch-name-generator-int8.onnx"
     order = []
     apart = benchmark.measure_apart

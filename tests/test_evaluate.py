@@ -9,18 +9,14 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from conftest import NAMED, invoke
 
 from training import breakdown, corpus, evaluate, namers
 from wtname import models
 
 ROWS = [
-    ("Fix crash on zero-width columns", "fix-zero-width-crash"),
-    ("Add dark mode toggle to the settings page", "feat-dark-mode-toggle"),
-    ("Update the README for Python 3.10", "docs-readme-python-3-10"),
-    ("Bump webpack to 5.90.1", "chore-bump-webpack-5-90-1"),
-    ("Rename UserManager to AccountService", "refactor-rename-user-manager"),
-    ("hello", "none"),
+    *NAMED,
     (" ".join(["The login page is slow."] * 10), "fix-slow-login-page"),
 ]
 # A point for the type and one for the words, of which one is common.
@@ -55,9 +51,7 @@ def refs(tmp_path: Path) -> Path:
 
 
 def run(*args: object) -> Result:
-    result = CliRunner().invoke(evaluate.main, [str(a) for a in args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+    return invoke(evaluate.main, *args)
 
 
 def rows_of(result: Result) -> dict[tuple[str, str], dict[str, Any]]:

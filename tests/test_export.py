@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
+from conftest import invoke  # noqa: E402
 from llamas import PROMPTS, byte_level, make  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
@@ -134,23 +136,29 @@ def test_a_prefix_is_read_both_ways_only_where_the_file_says_so(tokenizer: Token
         engine.close()
 
 
+def test_a_folder_is_described_without_torch() -> None:
+    """Who measures a runtime's memory imports this module too."""
+    code = "import sys, training.llama_folder; print(*{'torch', 'numpy', 'tokenizers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_shards_and_bf16_are_read(tokenizer: Tokenizer, tmp_path: Path) -> None:
     folder = make(tmp_path / "model", tokenizer, bf16=True, shards=True)
     assert not (folder / "model.safetensors").exists()
     f16(folder, tmp_path / "f16.gguf").close()
 
 
-def invoke(*args: object) -> tuple[int, dict[str, Any] | None, str]:
+def export(*args: object) -> tuple[int, dict[str, Any] | None, str]:
     """Exit code, the last line's figures if there are, and stderr."""
-    result = CliRunner().invoke(export_gguf.main, [str(a) for a in args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    result = invoke(export_gguf.main, *args)
     lines = result.stdout.splitlines()
     assert len(lines) <= 1
     return result.exit_code, json.loads(lines[-1]) if lines else None, result.stderr
 
 
 def test_the_command_writes_every_type_and_tells_how_many_names_agree(student: Path, tmp_path: Path) -> None:
-    code, figures, _ = invoke("--student-dir", student, "--out", tmp_path, "--compare", 8, "--least-agree", 0)
+    code, figures, _ = export("--student-dir", student, "--out", tmp_path, "--compare", 8, "--least-agree", 0)
     assert code == 0 and figures
     files = figures["files"]
     assert list(files) == ["f16", "Q8_0", "Q4_K_M"]
@@ -170,7 +178,7 @@ def test_the_command_writes_every_type_and_tells_how_many_names_agree(student: P
 
 
 def test_the_command_writes_onnx_in_int8(student: Path, tmp_path: Path) -> None:
-    code, figures, _ = invoke(
+    code, figures, _ = export(
         "--student-dir", student, "--format", "onnx", "--out", tmp_path, "--compare", 8, "--least-agree", 0
     )
     assert code == 0 and figures
@@ -189,7 +197,7 @@ def test_names_that_do_not_agree_end_with_1_and_leave_the_files(
 ) -> None:
     """A fault in the writing shows in the names: here the rotary pairs are left as transformers has them."""
     monkeypatch.setattr(export_gguf, "permute", lambda weight, heads: weight)
-    code, figures, error = invoke("--student-dir", student, "--out", tmp_path, "--type", "f16", "--compare", 8)
+    code, figures, error = export("--student-dir", student, "--out", tmp_path, "--type", "f16", "--compare", 8)
     assert code == 1 and figures
     assert figures["files"]["f16"]["agree"] < 0.95 and Path(figures["files"]["f16"]["path"]).exists()
     assert "f16" in error.splitlines()[-1] and "95%" in error.splitlines()[-1]
@@ -208,14 +216,14 @@ def test_llama_cpp_reads_the_tokens_that_the_tokenizer_gives(first: tuple[Any, .
 
 def test_other_ids_are_not_let_through(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_gguf, "pre_tokenizer", lambda spec: "smollm")
-    code, figures, error = invoke("--student-dir", student, "--out", tmp_path, "--compare", 0)
+    code, figures, error = export("--student-dir", student, "--out", tmp_path, "--compare", 0)
     assert (code, figures) == (1, None) and "split" in error
     assert not any(tmp_path.iterdir())
 
 
 def test_a_pre_tokenizer_that_llama_cpp_would_not_know(tokenizer: Tokenizer, tmp_path: Path) -> None:
     folder = make(tmp_path / "model", byte_level(pre_tokenizers.Digits(individual_digits=False)))
-    code, figures, error = invoke("--student-dir", folder, "--out", tmp_path / "out", "--compare", 0)
+    code, figures, error = export("--student-dir", folder, "--out", tmp_path / "out", "--compare", 0)
     assert (code, figures) == (1, None) and "Digits, ByteLevel is not supported" in error
 
 
@@ -262,7 +270,7 @@ def test_a_folder_that_is_no_good_is_one_line(student: Path, tmp_path: Path, fau
     shutil.copytree(student, folder)
     spoil, why = FAULTS[fault]
     spoil(folder)
-    code, figures, error = invoke("--student-dir", folder, "--out", tmp_path / "out", "--format", form, "--compare", 0)
+    code, figures, error = export("--student-dir", folder, "--out", tmp_path / "out", "--format", form, "--compare", 0)
     assert (code, figures) == (1, None), error
     assert why in error and len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())

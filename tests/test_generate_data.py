@@ -26,7 +26,7 @@ from tests import misbehaving as server
 from tests.misbehaving import Misbehaving, fails, gives, hangs, names, says
 from training import generate_data, splits
 from training.corpus import read_jsonl
-from training.openai_names import dig, retry_after
+from training.openai_names import Answers, dig, retry_after
 from training.templates import Row
 from wtname import models, naming
 from wtname.words import Words
@@ -193,6 +193,16 @@ def test_a_server_that_wants_an_hour_is_left_alone(stage: Stage) -> None:
     with Misbehaving(a=[fails(429, Retry_After="3600")]) as at:
         assert "left alone for 3600 s" in stage.run(at, code=1).stderr
         assert at.asked["a"] == 1
+
+
+@pytest.mark.parametrize("url", ["", " ", None])
+def test_an_address_left_empty_is_openai_s(url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    if url is not None:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+    server = generate_data.connect("m", Answers(tmp_path / "api.jsonl"), 1, 1.0, 0.0)
+    assert server.url == "https://api.openai.com/v1/"
 
 
 def test_nobody_there(stage: Stage) -> None:

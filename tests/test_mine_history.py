@@ -402,6 +402,10 @@ def test_limit_since_and_held_out(shop: Path, tmp_path: Path, monkeypatch: pytes
     _, figures, rows = mine(tmp_path / "d", shop, "--held-out", tmp_path)
     assert (rows["titles_human"], figures["dropped"]["held_out"]) == ([], 1)
     assert mine(tmp_path / "d", shop)[2]["titles_human"]
+    rows = [{"prompt": "Round prices to cents!", "name": "fix-price-rounding"}, {"prompt": "x", "name": "fix-x"}]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, figures, rows = mine(tmp_path / "d", shop, "--held-out", tmp_path / "test.jsonl")
+    assert (rows["titles_human"], figures["dropped"]["held_out"]) == ([], 1)
 
 
 def test_list_file(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -529,7 +533,7 @@ def test_git_that_complains_at_length_does_not_hang(shop: Path) -> None:
         (["shop", "--limit", "0"], 2, "0 is not in the range"),
         (["shop", "--list", "missing.txt"], 2, "'missing.txt' does not exist"),
         (["shop", "--held-out", "."], 2, "no val_*.jsonl in ."),
-        (["shop", "--held-out", "bad"], 1, "a val_*.jsonl in bad is damaged"),
+        (["shop", "--held-out", "bad"], 1, "bad holds rows that are no prompts to leave out"),
         (["shop", "--out", "file/out"], 1, "file"),
     ],
 )

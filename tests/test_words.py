@@ -10,8 +10,10 @@ from wtname.words import plain
 @pytest.mark.parametrize(
     ("word", "wanted"),
     [
-        ("columns", "column"), ("crashes", "crash"), ("queries", "query"), ("caches", "cache"), ("releases", "release"),
-        ("sizes", "size"), ("boxes", "box"), ("classes", "class"), ("aliases", "alias"), ("statuses", "status"), ("canvases", "canvas"),
+        ("columns", "column"), ("crashes", "crash"), ("queries", "query"), ("caches", "cache"),
+        ("releases", "release"),
+        ("sizes", "size"), ("boxes", "box"), ("classes", "class"), ("aliases", "alias"), ("statuses", "status"),
+        ("canvases", "canvas"),
         ("webhooks", "webhook"), ("cases", "case"), ("uses", "use"),
     ],
 )  # fmt: skip

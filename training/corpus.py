@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
+from training.stage import whole
 from wtname import naming
 
 
@@ -39,14 +39,11 @@ def data_file(folder: Path, stem: str) -> Path:
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     """Write the rows atomically and return how many there were; a file that exists is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(path.name + ".tmp")
     count = 0
-    with open(temp, "w", encoding="utf-8") as out:
+    with whole(path) as temp, open(temp, "w", encoding="utf-8") as out:
         for row in rows:
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
-    os.replace(temp, path)
     return count
 
 

@@ -1,11 +1,10 @@
 """Vectors for the student's vocabulary to start from: those of a pretrained encoder's word pieces, in fewer dimensions.
 
-    python -m training.embeddings --encoder models/minilm --tokenizer models/tokenizer.json --out models/embeddings.npy
+python -m training.embeddings --encoder models/minilm --tokenizer models/tokenizer.json --out models/embeddings.npy
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -13,7 +12,8 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from training.copy_teacher import word_pieces
+from training.copy_model import word_pieces
+from training.stage import report, whole
 
 SCALE, NOISE = 0.04, 0.004
 
@@ -49,11 +49,10 @@ def main(encoder: Path, tokenizer_path: Path, hidden: int, out: Path) -> None:
     rng = np.random.default_rng(0)
     small[~found] = rng.normal(0, SCALE / 2, (int((~found).sum()), hidden))
     small += rng.normal(0, NOISE, small.shape)  # equal rows part
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.save(out, small.astype(np.float32))
+    with whole(out) as temp, open(temp, "wb") as file:
+        np.save(file, small.astype(np.float32))
     kept = float((spectrum[:hidden] ** 2).sum() / (spectrum**2).sum())
-    figures = {"found": int(found.sum()), "variance_kept": round(kept, 3)}
-    print(json.dumps({"stage": "embeddings", **figures, "out": str(out)}))
+    report("embeddings", found=int(found.sum()), variance_kept=round(kept, 3), out=str(out))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from training.llama_folder import LlamaFolder, LlamaShape
+from training.llama_folder import LlamaFolder, Shape
 from training.stage import whole
 from wtname.search import CONTEXT
 
@@ -126,7 +126,7 @@ def build(model: LlamaFolder) -> Any:
     return helper.make_model(body, opset_imports=opset, ir_version=8, producer_name="wtname")
 
 
-def _positions(g: Graph, shape: LlamaShape) -> tuple[str, str | None]:
+def _positions(g: Graph, shape: Shape) -> tuple[str, str | None]:
     """The positions of the ids, and what is added to the scores of (length, total) positions to hide later ones."""
     zero, one = g.constant(0), g.constant(1)
     length = g.add("Gather", g.add("Shape", "ids"), one)
@@ -140,7 +140,7 @@ def _positions(g: Graph, shape: LlamaShape) -> tuple[str, str | None]:
     return positions, g.add("Where", later, g.constant(HIDDEN, np.float32), g.constant(0, np.float32))
 
 
-def _rotary(g: Graph, shape: LlamaShape) -> tuple[str, str]:
+def _rotary(g: Graph, shape: Shape) -> tuple[str, str]:
     """Tables (positions, half a head's size) of cosines and sines."""
     inverse = 1.0 / shape.theta ** (np.arange(0, shape.size, 2) / shape.size)
     angle = np.outer(np.arange(CONTEXT), inverse)
@@ -149,7 +149,7 @@ def _rotary(g: Graph, shape: LlamaShape) -> tuple[str, str]:
 
 
 def _block(
-    g: Graph, shape: LlamaShape, x: str, own: dict[str, np.ndarray], layer: int,
+    g: Graph, shape: Shape, x: str, own: dict[str, np.ndarray], layer: int,
     tables: tuple[str, str, str | None], present: list[str],
 ) -> str:  # fmt: skip
     """One layer's output; its keys and values join `present`."""

@@ -148,7 +148,7 @@ def connect(model: str, answers: Answers, attempts: int, timeout: float, back_of
         )
     if not (key.isascii() and key.isprintable()):
         raise click.UsageError("OPENAI_API_KEY has characters that no key has; set it anew")
-    url = os.environ.get("OPENAI_BASE_URL", "")
+    url = os.environ.get("OPENAI_BASE_URL", "").strip()
     if url and not url.startswith(("http://", "https://")):
         raise click.UsageError(f"OPENAI_BASE_URL is {url!r}; it has to begin with http:// or https://")
     server = Server(key, model, answers, attempts, timeout, back_off)

@@ -145,15 +145,18 @@ def _paths(repos: tuple[Path, ...], listing: Path | None) -> list[Path]:
     return list(dict.fromkeys(Path(path).expanduser().resolve() for path in [*repos, *listed]))
 
 
-def _held(folder: Path | None) -> set[str]:
-    if folder is None:
-        return set()
-    if not any(folder.glob("val_*.jsonl")):
-        raise click.UsageError(f"no val_*.jsonl in {click.format_filename(folder)}; give the folder that has them")
-    try:
-        return held_out(folder)
-    except (ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(f"a val_*.jsonl in {click.format_filename(folder)} is damaged: {error}") from error
+def _held(places: Iterable[Path]) -> set[str]:
+    held: set[str] = set()
+    for place in places:
+        if place.is_dir() and not any(place.glob("val_*.jsonl")):
+            raise click.UsageError(f"no val_*.jsonl in {click.format_filename(place)}; give the folder that has them")
+        try:
+            held |= held_out(place) if place.is_dir() else {naming.clean(r["prompt"]).text for r in read_jsonl(place)}
+        except (ValueError, KeyError, TypeError) as error:
+            raise click.ClickException(
+                f"{click.format_filename(place)} holds rows that are no prompts to leave out: {error!r}"
+            ) from error
+    return held
 
 
 @click.command(context_settings={"show_default": True})
@@ -169,9 +172,10 @@ def _held(folder: Path | None) -> set[str]:
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only commits of this day (UTC) and later.")
 @click.option(
     "--held-out",
-    "held_folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of val_*.jsonl, whose prompts are left out.",
+    "held_places",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Rows of {prompt}, or a folder of val_*.jsonl, whose prompts are left out; repeatable.",
 )
 def main(
     repos: tuple[Path, ...],
@@ -179,7 +183,7 @@ def main(
     out: Path,
     limit: int | None,
     since: datetime | None,
-    held_folder: Path | None,
+    held_places: tuple[Path, ...],
 ) -> None:
     """Write titles_human.jsonl, titles_raw.jsonl and commits_raw.jsonl from the history of local clones.
 
@@ -189,7 +193,7 @@ def main(
     """
     if not (paths := _paths(repos, listing)):
         raise click.UsageError("name at least one repository, or a --list of them")
-    held = _held(held_folder)
+    held = _held(held_places)
     options = [f"--max-count={limit}"] if limit else []
     if since:
         options.append(f"--since={since:%Y-%m-%d}T00:00:00Z")

@@ -6,12 +6,12 @@ python -m training.name_words --gold data/train/gold_titles.jsonl --gold data/tr
 from __future__ import annotations
 
 import collections
-import json
 from pathlib import Path
 
 import click
 
 from training.corpus import read_jsonl
+from training.stage import report, whole
 from wtname import naming
 from wtname.words import forms, stem
 
@@ -46,8 +46,9 @@ def main(files: tuple[Path, ...], out: Path, least: int, free_count: int) -> Non
         w for w, _ in free.most_common() if w.isalpha() and w not in naming.TYPES and files_with[w] == len(files)
     ][:free_count]
     lines = [" ".join(chosen), *(" ".join([key, *words]) for key, words in sorted(groups.items()))]
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(json.dumps({"stage": "name_words", "words": sum(map(len, groups.values())), "free": len(chosen)}))
+    with whole(out) as temp:
+        temp.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    report("name_words", words=sum(map(len, groups.values())), free=len(chosen))
 
 
 if __name__ == "__main__":

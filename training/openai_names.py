@@ -25,6 +25,7 @@ from training.stage import bar
 # Longer than this a server's wish to be left alone is not waited for: run again later.
 LONGEST_WAIT = 120.0
 LONGEST_BACK_OFF = 30.0
+OPENAI = "https://api.openai.com/v1"
 WHAT_TO_DO = {
     401: "the key was not accepted; check OPENAI_API_KEY",
     402: "the account has nothing left to pay with",
@@ -158,7 +159,9 @@ class Server:
     def __init__(self, key: str, model: str, answers: Answers, attempts: int, timeout: float, back_off: float) -> None:
         import openai
 
-        self.client = openai.OpenAI(api_key=key, max_retries=0, timeout=timeout)  # base URL from OPENAI_BASE_URL
+        # The client takes an empty OPENAI_BASE_URL at its word.
+        url = os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI
+        self.client = openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout)
         self.url = re.sub(r"//[^/@]*@", "//", str(self.client.base_url))
         self.model = model
         self.answers = answers

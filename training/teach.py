@@ -9,7 +9,6 @@ sentence. So the student learns to find the ask in a long prompt.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import click
 
 from training.corpus import read_jsonl, write_jsonl
 from training.prepare import share_said
+from training.stage import bar, report
 from wtname import naming
 from wtname.words import Words, read_words, stem
 
@@ -84,7 +84,7 @@ def taught(
             first = row["text"].split(" . ")[0]
             if 5 <= len(first.split()) <= 22:
                 sentences.append(first)
-    for row in read_jsonl(titles):
+    for row in bar(read_jsonl(titles), titles.name):
         if sentences and rng.random() < noise / 2 and row["name"] != naming.NONE:
             if usable(row, row["text"], words, least_sure):
                 yield {"text": in_context(row["text"], sentences, rng), "name": row["name"]}
@@ -95,7 +95,7 @@ def taught(
                 else row["text"]
             )
             yield {"text": text, "name": row["name"]}
-    for row in read_jsonl(commits):
+    for row in bar(read_jsonl(commits), commits.name):
         name, subject, body = row["name"], row["subject"], row["text"]
         if name == naming.NONE or not usable(row, subject, words, least_sure):
             continue
@@ -127,7 +127,7 @@ def main(
     """Write the rows."""
     words = read_words(words_path.read_text(encoding="utf-8"))
     count = write_jsonl(out, taught(titles, commits, bodies, words, least_sure, noise, random.Random(seed)))
-    print(json.dumps({"stage": "teach", "rows": count, "out": str(out)}))
+    report("teach", rows=count, out=str(out))
 
 
 if __name__ == "__main__":

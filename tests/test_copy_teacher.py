@@ -1,0 +1,128 @@
+"""The copying teacher for real, on an encoder of random weights: it learns, copies, labels; its vectors are a start."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from safetensors.torch import save_file  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers  # noqa: E402
+
+from training import copy_teacher, embeddings, loop  # noqa: E402
+from training.copy_model import CLS, SEP, CopyTeacher, load_encoder  # noqa: E402
+from training.corpus import read_jsonl, write_jsonl  # noqa: E402
+
+ROWS = [
+    {"text": f"please {kind} the {what} of ours", "name": f"{kind}-{what}"}
+    for kind in ("fix", "test")
+    for what in ("parser", "cache", "login", "table")
+]
+WORDS = "please fix test the of ours parser cache login table gauge ##s un ##der".split()
+FIRST = 999
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of MiniLM's sizes, but for its few words."""
+    folder = tmp_path_factory.mktemp("encoder")
+    pieces = ["[PAD]", *(f"[unused{i}]" for i in range(99)), "[UNK]", "[CLS]", "[SEP]"]
+    pieces += [*(f"[unused{i}]" for i in range(99, FIRST - 4)), *WORDS]  # as in BERT's own list
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(1)
+    sizes = {"word_embeddings": len(pieces), "position_embeddings": 512, "token_type_embeddings": 2}
+    tensors = {f"embeddings.{name}.weight": torch.randn(size, 384) * 0.05 for name, size in sizes.items()}
+    norms = ["embeddings.LayerNorm"]
+    for at in (f"encoder.layer.{i}." for i in range(6)):
+        norms += [f"{at}attention.output.LayerNorm", f"{at}output.LayerNorm"]
+        linear = {f"attention.self.{n}": (384, 384) for n in ("query", "key", "value")}
+        linear |= {"attention.output.dense": (384, 384), "intermediate.dense": (1536, 384), "output.dense": (384, 1536)}
+        for name, shape in linear.items():
+            tensors[f"{at}{name}.weight"] = torch.randn(shape) * 0.03
+            tensors[f"{at}{name}.bias"] = torch.randn(shape[0]) * 0.01
+    for name in norms:
+        tensors |= {f"{name}.weight": torch.ones(384), f"{name}.bias": torch.zeros(384)}
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def run(command: Any, *args: object) -> dict[str, Any]:
+    result = CliRunner().invoke(command, [str(a) for a in args], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    figures: dict[str, Any] = json.loads(result.stdout)
+    return figures
+
+
+def test_the_encoder_is_bert_s(encoder: Path) -> None:
+    """Its hidden states by transformers' own BERT of the same weights."""
+    transformers = pytest.importorskip("transformers")
+    from safetensors.torch import load_file
+
+    config = transformers.BertConfig(
+        vocab_size=FIRST + len(WORDS), hidden_size=384, num_hidden_layers=6, num_attention_heads=12,
+        intermediate_size=1536, layer_norm_eps=1e-12,
+    )  # fmt: skip
+    bert = transformers.BertModel(config, add_pooling_layer=False).eval()
+    bert.load_state_dict(load_file(encoder / "model.safetensors"), strict=False)
+    model = CopyTeacher(FIRST + len(WORDS), [CLS, SEP]).eval()
+    load_encoder(model, encoder)
+    source = torch.tensor([[CLS, FIRST, FIRST + 1, FIRST + 3, SEP], [CLS, FIRST + 6, SEP, 0, 0]])
+    with torch.no_grad():
+        ours, _ = model.encode(source)
+        theirs = bert(source, attention_mask=(source != 0).long()).last_hidden_state
+    for row, length in ((0, 5), (1, 3)):
+        torch.testing.assert_close(ours[row, :length], theirs[row, :length], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.timeout(300)
+def test_it_learns_to_copy_and_labels(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    seconds = itertools.count()  # a step takes one, however busy the machine
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    write_jsonl(tmp_path / "rows.jsonl", ROWS)
+    figures = run(
+        copy_teacher.main, "train", "--encoder", encoder, "--mix", f"{tmp_path / 'rows.jsonl'}:1", "--out",
+        tmp_path / "teacher", "--minutes", 0.5, "--batch-tokens", 600, "--dropout", 0, "--cpu",
+    )  # fmt: skip
+    assert figures["stage"] == "copy_teacher" and figures["steps"] == 30
+    assert sorted(path.name for path in (tmp_path / "teacher").iterdir()) == ["model.safetensors", "tokenizer.json"]
+    # `gauge` is in no name that it has seen: it can only be copied.
+    asked = [*ROWS, {"text": "please fix the gauge of ours", "id": 9}]
+    write_jsonl(tmp_path / "asked.jsonl", asked)
+    out = tmp_path / "named.jsonl"
+    run(copy_teacher.main, "label", "--model", tmp_path / "teacher", "--out", out, tmp_path / "asked.jsonl")
+    named = list(read_jsonl(out))
+    assert [row["name"] for row in named[:-1]] == [row["name"] for row in ROWS]
+    assert named[-1]["name"] == "fix-gauge" and named[-1]["id"] == 9
+    assert all(row["sure"] <= 0 for row in named)
+
+
+def test_a_token_starts_from_its_word_pieces(encoder: Path, tmp_path: Path) -> None:
+    vocab = {
+        token: i
+        for i, token in enumerate(["Ġparser", "parser", "Ġcache", "Ġunder", "s", "Ġ!", "<|end|>", "ders", "Ġs"])
+    }
+    Tokenizer(models.WordLevel(vocab, unk_token="Ġ!")).save(str(tmp_path / "tokenizer.json"))
+    out = tmp_path / "vectors.npy"
+    figures = run(
+        embeddings.main, "--encoder", encoder, "--tokenizer", tmp_path / "tokenizer.json", "--hidden", 2, "--out", out
+    )
+    assert figures["stage"] == "embeddings" and figures["found"] == 7 and 0 < figures["variance_kept"] <= 1
+    vectors = np.load(out)
+    assert vectors.shape == (9, 2) and vectors.dtype == np.float32
+    apart = lambda a, b: float(np.abs(vectors[vocab[a]] - vectors[vocab[b]]).max())  # noqa: E731
+    assert apart("Ġparser", "parser") < 0.03 < apart("Ġparser", "Ġcache")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tokenizer.json", "vectors.npy"]
