@@ -13,15 +13,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tests.conftest import ROOT, git, make_repository
+from training import presets
+from training.corpus import read_jsonl, write_jsonl
 from training.presets import PRESETS, Job, Stage
-from training.run import EXAMPLES, Stamps, command
+from training.run import EXAMPLES, Stamps, command, run
 from wtname import naming
 from wtname.engine import Engine
 
 LONG = 1500  # of a machine that has other things to do
+BODY = "The basket showed more digits than the invoice, and customers asked which of the two was right."
 
 
 def start(*args: str | Path, **more: Any) -> subprocess.Popen[str]:
@@ -42,7 +46,7 @@ def finish(*args: str | Path, code: int = 0, **more: Any) -> tuple[dict[str, Any
 
 
 def clone(folder: Path) -> Path:
-    """A repository whose merges tell title and branch."""
+    """A repository whose merges tell title and branch, with a commit that explains itself."""
     repository = make_repository(folder, "-b", "main")
     for number, (title, branch) in enumerate(
         [("Fix login redirect loop", "fix-login-redirect"), ("Add export of invoices", "feat/invoice-export")], 1
@@ -52,6 +56,7 @@ def clone(folder: Path) -> Path:
         git("checkout", "-q", "main", cwd=repository)
         message = f"Merge pull request #{number} from ada/{branch}\n\n{title}"
         git("merge", "-q", "--no-ff", "-m", message, branch, cwd=repository)
+    git("commit", "-q", "--allow-empty", "-m", f"Round prices to cents\n\n{BODY}", cwd=repository)
     return repository
 
 
@@ -175,6 +180,33 @@ def test_a_stage_that_fails_says_what_to_do_and_goes_on_once_mended(tmp_path: Pa
     assert err.splitlines()[-1].endswith("which is not there; go on from an earlier stage")
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("words", "after", "way_on"),
+    [
+        (["--compare", "3", "--least-agree", "1"], "benchmark", ", or go on with what it wrote: --from benchmark"),
+        (["--compare", "none"], "benchmark", ""),  # it has written nothing
+    ],
+)
+def test_files_that_are_found_wanting_can_be_gone_on_with(
+    words: list[str], after: str | None, way_on: str, tmp_path: Path
+) -> None:
+    """And the stage that is named reads nothing that those before it have not written."""
+    pytest.importorskip("torch")
+    from llamas import byte_level, make
+
+    student = make(tmp_path / "models" / "student", byte_level())
+    stages = {stage.name: stage for stage in Job(PRESETS["cpu"], tmp_path).stages()}
+    args = ("--student-dir", student, *words, "--type", "Q4_K_M", "--out", tmp_path / "models")
+    with pytest.raises(click.ClickException) as failed:
+        run(presets.stage("export_gguf", *args, reads=[student]), [], after)
+    assert failed.value.message.endswith(f"the same command goes on{way_on}")
+    if way_on:
+        assert after
+        (tmp_path / "models" / "branch-name-generator-int8.onnx").touch()
+        assert all(path.exists() for path in stages[after].reads)
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -210,12 +242,56 @@ def test_the_original_s_figures_are_the_gpu_preset_s(tmp_path: Path) -> None:
     assert "--student-layers 4 --student-hidden 256 --epochs 15" in stages["distill"]
 
 
-def test_options_of_empty_files_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("base", ["", "SmolLM2.gguf"])
+def test_a_tokenizer_is_trained_where_something_reads_it(preset: str, base: str, tmp_path: Path) -> None:
+    stages = Job(PRESETS[preset], tmp_path, base=base).stages()
+    read = {path for stage in stages for path in stage.reads}
+    trained = [path for stage in stages if stage.name == "train_tokenizer" for path in stage.writes]
+    assert set(trained) <= read
+    assert bool(trained) == (not base and preset != "gpu")
+
+
+def test_what_is_held_out_is_not_mined(tmp_path: Path) -> None:
+    pytest.importorskip("git")
+    held = {"val": "Fix the login redirect loop", "test": "Add export of invoices", "train": "Round prices to cents"}
+    for name, prompt in held.items():
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"prompt": prompt.upper(), "name": "feat-x"}])
+    write_jsonl(
+        tmp_path / "val.jsonl", [{"prompt": p, "name": "feat-x"} for p in (held["val"], "fix LOGIN redirect loop")]
+    )
+    job = Job(PRESETS["tiny"], tmp_path / "work", tmp_path, clones=(clone(tmp_path / "shop"),))
+    stages = {stage.name: stage for stage in job.stages()}
+    (mining,) = (stage for stage in job.stages() if stage.name == "mine_history")
+    assert {tmp_path / "val.jsonl", tmp_path / "test.jsonl"} <= set(mining.reads)
+    assert run(mining, [])["dropped"]["held_out"] == 2
+    rows = [row for path in mining.writes for row in read_jsonl(path)]
+    assert [row.get("subject") for row in rows] == ["Round prices to cents"]
+    # What is mined is learnt from, all of it.
+    learnt = {word for name in ("finetune_teacher", "distill") for word in stages[name].args}
+    assert {str(path) for path in mining.writes} <= learnt
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("--train {none} --train {some} --seed 1", "--train {some} --seed 1"),
+        ("--scorer score.py {none}", "--scorer score.py {none}"),
+        ("--scorer score.py --val {none} {none}", "--scorer score.py {none}"),
+        ("{none} --seed 1", "{none} --seed 1"),
+    ],
+)
+def test_options_of_empty_files_are_left_out(given: str, left: str, tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").touch()
     (tmp_path / "some.jsonl").write_text("{}")
-    files = tuple(tmp_path / f"{name}.jsonl" for name in ("none", "some"))
-    stage = Stage("x", "x", ("--train", str(files[0]), "--train", str(files[1]), "--seed", "1"), files, ())
-    assert command(stage)[3:] == ["--train", str(files[1]), "--seed", "1"]
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("none", "some")}
+    made = Stage("x", "x", tuple(given.format(**files).split()), tuple(files.values()), ())
+    assert command(made)[3:] == left.format(**files).split()
+
+
+def test_options_that_a_preset_leaves_empty_take_nothing_along(tmp_path: Path) -> None:
+    made = presets.stage("x", "--n", 0, "", "--epochs 5 --batch 2", "", tmp_path)
+    assert made.args == ("--n", "0", "--epochs", "5", "--batch", "2", str(tmp_path))
 
 
 def test_dry_run_prints_the_commands_and_does_nothing(tmp_path: Path) -> None:

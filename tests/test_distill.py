@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ pytest.importorskip("accelerate")
 
 from click.testing import Result  # noqa: E402
 from conftest import ROOT, invoke  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
 
 from training import distill, labels  # noqa: E402
@@ -320,37 +321,79 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(here: Path, tmp_pat
     assert done(*args, "--out", tmp_path / "again")["loss"] == whole["loss"]  # the same seed, the same result
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "training.distill", *map(str, args), "--out", str(out), "--save-minutes", "0.0001"]
-    state = out / "checkpoint" / "state.pt"
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     # Late enough for the average of the weights to be worth something.
-    while process.poll() is None and not (state.exists() and step_in(state) > whole["steps"] * 0.6):
+    while process.poll() is None and not (
+        (states := list(tmp_path.glob("killed.checkpoints/*/state.pt"))) and step_in(states[0]) > whole["steps"] * 0.6
+    ):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (out / "model.safetensors").exists()
+    (state,) = states
     assert step_in(state) < whole["steps"]
-    assert load(out / "checkpoint").shape.layers == 1
-    refused = run(*args, "--out", out, "--seed", 2)
-    assert refused.exit_code == 1 and "--fresh" in refused.stderr and state.exists()
+    assert load(state.parent).shape.layers == 1
     figures = done(*args, "--out", out)
     assert figures["steps"] == whole["steps"] and figures["tokens"] == whole["tokens"]
     assert figures["loss"] == pytest.approx(whole["loss"], abs=2e-3)
     ours, theirs = weights(out), weights(tmp_path / "whole")
     for name in theirs:
         assert torch.allclose(ours[name], theirs[name], atol=1e-4), name
-    assert not (out / "checkpoint").exists()
+    assert not (tmp_path / "killed.checkpoints").exists()
+
+
+@pytest.fixture
+def cut_off(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The arguments of a run that was trained to its end, cut off before it was measured, and has all of its files
+    somewhere else by now, with another date."""
+    for name in ("train.jsonl", "val.jsonl", "teacher"):
+        copy = shutil.copytree if (here / name).is_dir() else shutil.copy
+        copy(here / name, tmp_path / name)
+    options = [*SMALL, "--epochs", "0.5", "--out", tmp_path / "s"]
+    with monkeypatch.context() as patch:
+        patch.setattr(distill, "measured", lambda *_: sys.exit(143))
+        assert run("--teacher", here / "teacher", *rows_args(here), *options).exit_code == 143
+    os.utime(tmp_path / "teacher" / "model.safetensors", (1, 1))
+    return ["--teacher", tmp_path / "teacher", *rows_args(tmp_path), *options]
+
+
+class TrainedAgain(Exception):
+    """In place of a step."""
+
+
+def again(*_: Any) -> None:
+    raise TrainedAgain
 
 
 def test_a_run_cut_off_while_it_is_measured_is_not_trained_again(
-    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cut_off: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = ["--tokenizer", here / "tokenizer.json", *rows_args(here), *SMALL, "--epochs", "1", "--out", tmp_path / "s"]
-    with monkeypatch.context() as patch:
-        patch.setattr(distill, "measured", lambda *_: sys.exit(143))
-        assert run(*args).exit_code == 143
-    monkeypatch.setattr(torch.Tensor, "backward", lambda *_: pytest.fail("trained again"))
-    assert done(*args)["exact"] is not None
-    assert not (tmp_path / "s" / "checkpoint").exists()
+    monkeypatch.setattr(torch.Tensor, "backward", again)
+    assert done(*cut_off)["exact"] is not None
+    assert not (tmp_path / "s.checkpoints").exists()
+
+
+@pytest.mark.parametrize("change", ["options", "rows", "teacher", "fresh"])
+def test_another_run_starts_anew_and_clears_up(
+    change: str, cut_off: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if change == "rows":
+        write_jsonl(tmp_path / "train.jsonl", ROWS[:20])
+    if change == "teacher":
+        (tmp_path / "teacher" / "model.safetensors").write_bytes(safetensors(tmp_path / "teacher"))
+    more = {"options": ["--seed", 2], "fresh": ["--fresh"]}.get(change, [])
+    with monkeypatch.context() as patch, pytest.raises(TrainedAgain):
+        patch.setattr(torch.Tensor, "backward", again)
+        run(*cut_off, *more)
+    done(*cut_off, *more)
+    assert not (tmp_path / "s.checkpoints").exists()
+
+
+def safetensors(folder: Path) -> bytes:
+    """The folder's weights with a little more to them."""
+    found = load_file(folder / "model.safetensors")
+    found["model.norm.weight"] += 0.25
+    return save(found, {"format": "pt"})
 
 
 def test_two_processes_share_the_batches_and_write_once(here: Path, tmp_path: Path) -> None:

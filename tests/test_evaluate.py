@@ -239,10 +239,27 @@ def test_a_prompt_that_names_no_task_by_rules_is_sure_to_be_none() -> None:
     assert task.name and task.none is not None and task.none < 0.5
 
 
-def test_the_shared_scorer_fits(refs: Path) -> None:
-    shared = Path(__file__).parent.parent.parent / "shared" / "tools" / "score.py"
-    if not shared.exists():
-        pytest.skip("the scorer is not at hand")
-    rows = rows_of(run("--gguf", models.PACKAGED, "--scorer", shared, refs))
-    assert rows["branch-name-generator", "refs"]["score"] > rows["slug", "refs"]["score"]
-    assert rows["branch-name-generator", "refs"]["none_r"] == 1.0
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("", "no function `score` that works: KeyError('score')"),
+        ("score = 1", "'int' object is not callable"),
+        ("def score(rows, names): return 1", "TypeError"),
+        ("def score(", "SyntaxError"),
+        ("raise SystemExit(2)", "SystemExit(2)"),
+        (SCORER.replace('"dull", ', ""), "gives no dull;"),
+    ],
+)
+def test_a_scorer_that_is_none_is_one_line(script: str, why: str, refs: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text(script)
+    result = run("--no-baselines", "--scorer", tmp_path / "other.txt", refs)
+    assert result.exit_code == 1 and why in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_a_scorer_takes_the_place_of_ours(scorer: Path, refs: Path) -> None:
+    args = ("--gguf", models.PACKAGED, "--no-baselines", refs)
+    model = ("branch-name-generator", "refs")
+    ours, other = rows_of(run(*args))[model], rows_of(run(*args, "--scorer", scorer))[model]
+    assert (ours["form"], ours["none_r"]) == (1.0, 1.0)
+    assert other["form"] is other["none_r"] is None
+    assert ours["exact"] == pytest.approx(other["exact"] * len(ROWS) / (len(ROWS) - 1) - 1 / (len(ROWS) - 1), abs=1e-3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ pytest.importorskip("peft")
 from safetensors.torch import load_file  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM  # noqa: E402
 
-from training import corpus, export_gguf, finetune_teacher  # noqa: E402
+from training import checkpoints, corpus, export_gguf, finetune_teacher  # noqa: E402
 from training.supervised import WHOLE, Clock, Plan, dataset, last_whole, names  # noqa: E402
 from training.vocabulary import MARKERS, WORDS, complete  # noqa: E402
 from wtname import models as packaged  # noqa: E402
@@ -225,6 +227,30 @@ def test_a_killed_run_goes_on_where_it_was(base: Path, rows: Path, tmp_path: Pat
     for name, weight in whole.items():
         torch.testing.assert_close(killed[name], weight, rtol=0, atol=1e-6)
     assert not list(tmp_path.glob("*.checkpoints"))
+
+
+def test_a_run_cut_off_while_it_names_is_not_trained_again(
+    base: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    args = ["--full", "--train", rows, "--test", rows, "--max-steps", 2, "--batch", 2, "--out", tmp_path / "teacher"]
+    with monkeypatch.context() as patch:
+        patch.setattr("training.supervised.names", lambda *_: sys.exit(143))
+        assert invoke("--base", base, *args).exit_code == 143
+    assert (tmp_path / "teacher" / "config.json").exists()
+    os.utime(tmp_path / "base" / "model.safetensors", (1, 1))
+    monkeypatch.setattr(torch.Tensor, "backward", lambda *_: pytest.fail("trained again"))
+    assert tune("--base", tmp_path / "base", *args)["steps"] == 2
+    assert not list(tmp_path.glob("*.checkpoints"))
+
+
+def test_another_base_in_the_same_place_is_another_recipe(base: Path, tmp_path: Path) -> None:
+    told = [checkpoints.recipe({"base": folder, "seed": seed}, [row]) for folder, seed, row in (
+        (base, 1, b"a"), (base, 2, b"a"), (base, 1, b"b"), (Path(shutil.copytree(base, tmp_path / "base")), 1, b"a"),
+    )]  # fmt: skip
+    assert told[0] == told[3] and len(set(told)) == 3
+    (tmp_path / "base" / "config.json").write_text("{}")
+    assert checkpoints.recipe({"base": tmp_path / "base", "seed": 1}, [b"a"]) not in told
 
 
 def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:

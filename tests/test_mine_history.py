@@ -408,6 +408,15 @@ def test_limit_since_and_held_out(shop: Path, tmp_path: Path, monkeypatch: pytes
     assert (rows["titles_human"], figures["dropped"]["held_out"]) == ([], 1)
 
 
+def test_a_commit_goes_with_its_subject_where_that_is_held_out(shop: Path, tmp_path: Path) -> None:
+    add(shop, "Count open carts\n\nThe report left out every cart that nobody had looked at for a week.")
+    bodies = [row["subject"] for row in mine(tmp_path / "a", shop)[2]["commits_raw"]]
+    assert "Count open carts" in bodies
+    (tmp_path / "val.jsonl").write_text(json.dumps({"prompt": "count open carts"}))
+    rows = mine(tmp_path / "b", shop, "--held-out", tmp_path / "val.jsonl")[2]["commits_raw"]
+    assert [row["subject"] for row in rows] == [subject for subject in bodies if subject != "Count open carts"]
+
+
 def test_list_file(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_repository(tmp_path / "other")

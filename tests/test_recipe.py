@@ -6,6 +6,7 @@ import importlib
 import re
 import shlex
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ for needed in ("accelerate", "datasketch", "git", "torch"):
 
 from training import splits  # noqa: E402
 from training.corpus import read_jsonl  # noqa: E402
+from training.presets import PRESETS, Job  # noqa: E402
 from wtname import naming  # noqa: E402
 
 TRAINING = Path(__file__).parent.parent / "training"
 SHOWN = re.findall(
-    r"(?:python -m|accelerate launch -m) (training\.\w+)([^`#\n]*)", (TRAINING / "README.md").read_text("utf-8")
+    r"(?:python -m|accelerate launch -m) (training\.\w+)([^`#\n]*)",
+    "".join((TRAINING / file).read_text("utf-8") for file in ("README.md", "MODEL_CARD.md")),
 )
 
 
@@ -77,3 +80,22 @@ def test_the_rows_that_come_along() -> None:
     assert sum(kinds.values()) >= 201 and {*naming.TYPES} <= kinds.keys()
     assert len({*(TRAINING / "categories.txt").read_text("utf-8").split("\n")} - {""}) == 60
     assert splits.SHARES == {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def test_no_stage_needs_a_file_outside_the_repository() -> None:
+    stages = [path.stem for path in TRAINING.glob("*.py") if "@click.command" in path.read_text("utf-8")]
+    assert len(stages) > 10
+    for stage in stages:
+        paths = [value for value in defaults(stage).values() if isinstance(value, Path)]
+        assert all(path.is_relative_to(TRAINING) or not path.is_absolute() for path in paths), stage
+        assert not any(".." in path.parts for path in paths), stage
+    assert not [path.name for path in TRAINING.glob("*.py") if re.search(r"\.\./\w", path.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("scorer", [None, Path("other.py")])
+def test_a_run_ends_with_scores(scorer: Path | None, tmp_path: Path) -> None:
+    last = Job(PRESETS["tiny"], tmp_path, scorer=scorer).stages()[-1]
+    assert last.name == "evaluate" and last.args[-1] == str(tmp_path / "data" / "test.jsonl")
+    given = [value for option, value in pairwise(last.args) if option == "--scorer"]
+    assert given == ([str(scorer)] if scorer else [])
+    assert (Path("other.py") in last.reads) == bool(scorer)

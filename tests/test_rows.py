@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from tokenizers import Tokenizer
 
@@ -14,7 +16,7 @@ pytest.importorskip("torch", reason="comes with the extra `training`")
 from llamas import byte_level
 
 from training.corpus import read_jsonl, write_jsonl
-from training.rows import packed
+from training.rows import packed, texts_in
 from wtname import naming
 
 
@@ -51,3 +53,23 @@ def test_tokens_are_kept_for_the_same_rows_alone(tmp_path: Path) -> None:
     os.utime(file, (1, 1))  # other rows with an old one
     assert names(tokenizer, file) == [naming.render_name("fix-columns-crash")]
     assert list(tmp_path.glob("*.npz")) == [cache]
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"text": "fix  it", "prompt": "No."}, "fix  it"),
+        ({"prompt": "Fix the Crash!", "subject": "No"}, "fix the crash"),
+        ({"subject": "Fix the crash", "body": "It came with\nzero-width columns.\n"},
+         "fix the crash | it came with zero width columns"),
+        ({"subject": "Fix the crash"}, None),
+        ({"name": "fix-crash"}, None),
+    ],
+)  # fmt: skip
+def test_a_row_has_a_text_a_prompt_or_is_a_commit(row: dict[str, Any], text: str | None, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", [row])
+    if text is None:
+        with pytest.raises(click.ClickException, match=r"row 1: no '(body|prompt)'"):
+            list(texts_in(tmp_path / "rows.jsonl"))
+    else:
+        assert list(texts_in(tmp_path / "rows.jsonl")) == [(row, text)]

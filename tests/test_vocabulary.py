@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from training import train_tokenizer
+from training import corpus, train_tokenizer
 from training.vocabulary import MARKERS, WORDS, complete, save_tokenizer
 from wtname import naming
 
@@ -154,3 +154,29 @@ def test_bad_input_is_said_in_one_line(
 def test_a_path_that_ends_in_json_is_the_file_itself(tmp_path: Path) -> None:
     train(ROWS, tmp_path / "namer.json", "--vocab-size", 300)
     assert Tokenizer.from_file(str(tmp_path / "namer.json")).token_to_id(naming.END) is not None
+
+
+def test_no_held_out_prompt_is_learned_from(tmp_path: Path) -> None:
+    """Each file of the folder has a prompt of its own, and one that a val_* file has too, but for marks and case."""
+    data, held = tmp_path / "data", "Zzyzx zzyzx zzyzx"
+    files = {"titles_gold": "alpha", "bodies_gold": "bravo", "written": "carol", "titles_raw": "delta"}
+    corpus.write_jsonl(data / "val_titles.jsonl", [{"id": "1", "prompt": held, "refs": ["feat-zzyzx"]}])
+    for stem, word in files.items():
+        rows = [{"prompt": f"{word} {word}", "name": f"feat-{word}"}, {"prompt": "zzyzx ZZYZX zzyzx.", "name": "none"}]
+        corpus.write_jsonl(data / f"{stem}.jsonl", rows)
+    bodies = ["eagle eagle", f"{held}!"]
+    corpus.write_jsonl(data / "commits_raw.jsonl", [{"subject": "x", "body": body} for body in bodies])
+    corpus.write_jsonl(tmp_path / "rows.jsonl", [{"prompt": held, "name": "feat-zzyzx"}] * 3)
+
+    def words(*args: object) -> set[str]:
+        args = ("--data", data, "--out", tmp_path / "out", "--limit", 12, "--vocab-size", 400, *args)
+        result = CliRunner().invoke(train_tokenizer.main, list(map(str, args)))
+        assert result.exit_code == 0, result.output
+        vocabulary = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json")).get_vocab()
+        return {token.removeprefix("Ġ") for token in vocabulary}
+
+    rows = ("--rows", tmp_path / "rows.jsonl")
+    assert {*files.values(), "eagle"} <= words(*rows)
+    assert "zzyzx" not in words(*rows)
+    (data / "val_titles.jsonl").unlink()
+    assert {*files.values(), "eagle", "zzyzx"} <= words(*rows)

@@ -62,8 +62,8 @@ def by_type(table: dict[str, dict[str, int]]) -> dict[str, dict[str, Any]]:
         out[kind] = {
             "wanted": wanted,
             "given": given,
-            "precision": _share(right, given),
-            "recall": _share(right, wanted),
+            "precision": share(right, given),
+            "recall": share(right, wanted),
         }
     return out
 
@@ -91,10 +91,11 @@ def abstaining(none: Sequence[float], wanted: Sequence[bool]) -> list[dict[str, 
     for threshold in THRESHOLDS:
         said = [want for p, want in zip(none, wanted, strict=True) if p >= threshold]
         right = sum(said)
-        out.append({"threshold": threshold, "said": len(said), "precision": _share(right, len(said)),
-                    "recall": _share(right, sum(wanted))})  # fmt: skip
+        out.append({"threshold": threshold, "said": len(said), "precision": share(right, len(said)),
+                    "recall": share(right, sum(wanted))})  # fmt: skip
     return out
 
 
-def _share(part: int, of: int) -> float | None:
+def share(part: float, of: int) -> float | None:
+    """A part of a whole to four digits; None of nothing."""
     return round(part / of, 4) if of else None

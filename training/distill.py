@@ -6,14 +6,11 @@
         --mix data/train/taught.jsonl:1 --mix data/train/gold_titles.jsonl:2
     accelerate launch -m training.distill ...
 
-A run that was cut off goes on from OUT/checkpoint/, which holds the model as it was then too.
+A run that was cut off goes on from its folder in OUT.checkpoints/, which holds the model as it was then too.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +24,7 @@ from click.core import ParameterSource
 from tokenizers import Tokenizer
 
 from training.batches import Mix
+from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example, Packed, encode
 from training.labels import Namer, fill, in_parts, names_in
 from training.llama_folder import parameters, tokenizer_at
@@ -115,15 +113,11 @@ def taught(
 INDIFFERENT = {"save_minutes", "fresh", "cpu", "val", "least_exact", "out", "train", "mix", "unlabelled", "tokenizer"}
 
 
-def digest(options: dict[str, Any], parts: list[tuple[Packed, float]], models: list[Path | None]) -> str:
-    """What tells this run from another: its options, rows and the weights it begins with."""
-    told = {name: str(value) for name, value in sorted(options.items()) if name not in INDIFFERENT}
-    out = hashlib.sha256(json.dumps(told).encode())
-    for part, weight in parts:
-        out.update(part.ids.tobytes() + part.start.tobytes() + str(weight).encode())
-    for path in (path for folder in models if folder for path in sorted(folder.glob("*.safetensors"))):
-        out.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
-    return out.hexdigest()
+def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str:
+    """What tells this run from another: its options, its rows, and what is in the models it begins with."""
+    told = {name: value for name, value in options.items() if name not in INDIFFERENT}
+    rows = (part.ids.tobytes() + part.start.tobytes() + part.prompt.tobytes() for part, _ in parts)
+    return recipe({**told, "weights": [weight for _, weight in parts]}, rows)
 
 
 @click.command(context_settings={"show_default": True})
@@ -135,7 +129,7 @@ def digest(options: dict[str, Any], parts: list[tuple[Packed, float]], models: l
 @click.option("--val", type=click.Path(path_type=Path, exists=True), help="Rows to measure on, never trained on.")
 @click.option("--labels", type=click.Choice(["data", "teacher", "both"]), default="data", help="Whose names to learn.")
 @click.option("--unlabelled", multiple=True, type=click.Path(path_type=Path, exists=True),
-              help="Rows of {prompt} or {text} for the teacher to name; repeatable.")  # fmt: skip
+              help="Rows of {prompt}, {text} or {subject, body} for the teacher to name; repeatable.")  # fmt: skip
 @click.option("--least-sure", default=-0.6, help="Mean log-probability below which a teacher's name is dropped.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("models/student"))
 @click.option("--tokenizer", type=click.Path(path_type=Path, exists=True),
@@ -163,7 +157,7 @@ def digest(options: dict[str, Any], parts: list[tuple[Packed, float]], models: l
 @click.option("--ema", default=0.998, help="How slowly the average of the weights, which is kept, forgets.")
 @click.option("--least-exact", default=0.0, help="Say what to try where exact match on --val is lower.")
 @click.option("--save-minutes", default=5.0, help="Time between checkpoints.")
-@click.option("--fresh", is_flag=True, help="Start anew where there is a checkpoint.")
+@click.option("--fresh", is_flag=True, help="Start anew where there is a checkpoint of this very run.")
 @click.option("--seed", default=1)
 @click.option("--cpu", is_flag=True, help="Stay on the CPU where a GPU is at hand.")
 @click.pass_context
@@ -193,8 +187,8 @@ def main(command: click.Context, **options: Any) -> None:
     data = Mix(parts, o.batch_tokens, fits, o.seed, end)
     plan = Plan(o.epochs, o.minutes, o.warmup, o.cooldown, seed=o.seed, save_minutes=o.save_minutes)
     average = Average(student, o.ema)
-    kept = o.out / "checkpoint"
-    run = digest({**options, "processes": accelerator.num_processes}, parts, [o.teacher, o.init])
+    run = recipe_of({**options, "processes": accelerator.num_processes}, parts)
+    kept = folder_of(o.out) / run
 
     def keep() -> str:
         save(student, kept, average.mean, tokenizer_path)
@@ -218,7 +212,7 @@ def main(command: click.Context, **options: Any) -> None:
             minutes=round(progress.spent / 60, 2), processes=accelerator.num_processes, rows=rows,
             too_long=data.too_long(), parameters=parameters(student.shape), out=str(o.out),
         )  # fmt: skip
-        shutil.rmtree(kept)  # last: cut off before, the figures are not lost with hours of training
+        forget(o.out)  # last: cut off before, the figures are not lost with hours of training
     accelerator.wait_for_everyone()
     accelerator.end_training()
 

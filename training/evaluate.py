@@ -1,25 +1,25 @@
 """Score namers on files of reference names, side by side, and show where each is good and where it is not.
 
-    python -m training.evaluate --gguf wtname/model/branch-name-generator.gguf ../shared/data/val_*.jsonl
+    python -m training.evaluate --gguf wtname/model/branch-name-generator.gguf DATA/val_*.jsonl
     python -m training.evaluate --branches titles_human.jsonl.gz --plot plots titles.jsonl
 
-The scorer is a script of its own, given with --scorer: its function `score` takes the rows and a dict of names by id,
-and returns the figures and (points from 0 to 1, name, reference, prompt) of each row.
+What the figures mean is said in training/scoring.py. --scorer puts another one in its place: a script whose function
+`score` takes the rows and a dict of names by id, and returns the same figures and (points from 0 to 1, name, reference,
+prompt) of each row.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 
-from training import breakdown, namers
+from training import breakdown, namers, scoring
 from training.corpus import read_jsonl
 from training.namers import Answer
 from training.stage import report
@@ -29,15 +29,24 @@ from wtname.errors import ModelError
 COLUMNS = ("score", "form", "type", "f1", "exact", "invented", "dull", "none_p", "none_r")
 PEOPLE = "people's branches"
 Row = dict[str, Any]
+Score = Callable[[list[Row], dict[str, str]], tuple[dict[str, Any], list[Any]]]
+WANTED = "see training/scoring.py for what it takes and returns"
 
 
-def load_scorer(path: Path) -> ModuleType:
-    """The scorer, a script of its own, as a module."""
-    spec = importlib.util.spec_from_file_location("score", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def load_scorer(path: Path) -> Score:
+    """The function `score` of a script. Raises click.ClickException where it has none that gives our figures."""
+    rows = [{"id": "0", "prompt": "Fix the login page", "refs": ["fix-login-page"]}]
+    try:
+        score: Score = runpy.run_path(str(path))["score"]
+        figures, [_] = score(rows, {"0": "fix-login-page"})
+        missing = [column for column in ("n", *COLUMNS) if column not in figures]
+    except (Exception, SystemExit) as error:  # the script is not ours: it may raise anything
+        raise click.ClickException(
+            f"--scorer {path} has no function `score` that works: {error!r}; {WANTED}"
+        ) from error
+    if missing:
+        raise click.ClickException(f"--scorer {path} gives no {', '.join(missing)}; {WANTED}")
+    return score
 
 
 def read_refs(path: Path, limit: int = 0) -> list[Row]:
@@ -79,14 +88,14 @@ def people(rows: Sequence[Row], files: Sequence[Path]) -> dict[str, str]:
     return out
 
 
-def figures_of(score: ModuleType, rows: list[Row], answers: dict[str, Answer]) -> tuple[dict[str, Any], list[Any]]:
+def figures_of(score: Score, rows: list[Row], answers: dict[str, Answer]) -> tuple[dict[str, Any], list[Any]]:
     """The scorer's figures and ours for one namer on one file, and the scored rows."""
     names = {row["id"]: answers[row["id"]].name or naming.NONE for row in rows}
     given = [answers[row["id"]] for row in rows]
-    figures, scored = score.score(rows, names)
+    figures, scored = score(rows, names)
     out: dict[str, Any] = {**figures, "ms_p50": round(statistics.median(a.ms for a in given), 2)}
     for key, found in breakdown.groups(rows).items():
-        parts = {label: score.score(part, names)[0] for label, part in found.items()}
+        parts = {label: score(part, names)[0] for label, part in found.items()}
         out[f"by_{key}"] = {g: {c: f[c] for c in ("n", "score", "type", "f1", "exact")} for g, f in parts.items()}
     out["confusion"] = breakdown.confusion(rows, names)
     out["types"] = breakdown.by_type(out["confusion"])
@@ -148,6 +157,7 @@ def _namers(
 
 
 File = click.Path(path_type=Path, exists=True)
+Script = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command(context_settings={"show_default": True})
@@ -162,7 +172,7 @@ File = click.Path(path_type=Path, exists=True)
     type=File,
     help="Rows of {prompt, branch}, and {name} where it is in our form: score people's own branches too.",
 )
-@click.option("--scorer", type=File, default=Path("../shared/tools/score.py"))
+@click.option("--scorer", type=Script, help="A script with a function `score`, in place of training/scoring.py.")
 @click.option("--limit", default=0, help="Take so many rows of each file, evenly spread; 0: all.")
 @click.option("--detail/--no-detail", default=True, help="Print scores by type, kind and length too.")
 @click.option("--worst", default=0, help="Show so many of the lowest-scoring names of each namer.")
@@ -170,11 +180,11 @@ File = click.Path(path_type=Path, exists=True)
 @click.argument("refs", nargs=-1, required=True, type=File)
 def main(
     *, gguf: tuple[Path, ...], onnx: tuple[Path, ...], folders: tuple[Path, ...], teacher: tuple[Path, ...],
-    baselines: bool, branches: tuple[Path, ...], scorer: Path, limit: int, detail: bool, worst: int,
+    baselines: bool, branches: tuple[Path, ...], scorer: Path | None, limit: int, detail: bool, worst: int,
     plot: Path | None, refs: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Print a row for each namer and file of {id, prompt, refs} or {prompt, name}."""
-    score = load_scorer(scorer)
+    score: Score = load_scorer(scorer) if scorer else scoring.score
     files = {_label(path, refs): read_refs(path, limit) for path in refs}
     results: list[dict[str, Any]] = []
     print(f"{'namer':34} {'file':22} {'n':>5} " + " ".join(f"{c:>8}" for c in COLUMNS) + "   ms P50")
@@ -204,7 +214,7 @@ def main(
 
 
 def _scored(
-    score: ModuleType, file: str, rows: list[Row], namer: str, answers: dict[str, Answer], worst: int
+    score: Score, file: str, rows: list[Row], namer: str, answers: dict[str, Answer], worst: int
 ) -> dict[str, Any]:
     """One namer's figures on one file, printed as a row of the table."""
     figures, scored = figures_of(score, rows, answers)

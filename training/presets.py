@@ -39,6 +39,7 @@ class Preset:
     distill: str = ""
     export: str = ""
     benchmark: str = ""
+    evaluate: str = ""
 
 
 PRESETS = {
@@ -47,11 +48,12 @@ PRESETS = {
         vocab=2048,
         generate=f"--augment 60 --written {os.devnull}",
         made="--layers 2 --hidden 256 --heads 4 --inner 512 --max-steps 60",
-        teacher="--max-steps 30 --test-limit 50",
+        teacher="--max-steps 20 --batch 8 --test-limit 20",
         distill="--student-layers 2 --student-hidden 256 --student-heads 4 --student-inner 512 --epochs 1",
         # Names of a model that has learnt next to nothing hang on its last digits.
         export="--compare 20 --least-agree 0",
         benchmark="--n 20 --rounds 1",
+        evaluate="--limit 50",
     ),
     # Hours on two cores; without --base a teacher from nothing.
     "cpu": Preset(
@@ -104,35 +106,40 @@ class Job:
     def stages(self) -> list[Stage]:
         """The whole chain, in order."""
         data = self.data or self.work / "data"
-        rows, titles = [data / "train.jsonl"], []
-        if self.clones:
-            rows.append(self.work / "mined" / "titles_human.jsonl")
-            titles.append(self.work / "mined" / "titles_raw.jsonl")
+        rows, unnamed = [data / "train.jsonl"], []
         val, test = data / "val.jsonl", data / "test.jsonl"
-        return [*self._data(data), *self._models(rows, titles, val, test), *self._files(test)]
+        if self.clones:
+            human, *nameless = self._mined
+            rows.append(human)
+            unnamed += nameless
+        return [*self._data(data, val, test), *self._models(rows, unnamed, val, test), *self._files(test)]
 
-    def _data(self, data: Path) -> Iterator[Stage]:
+    @property
+    def _mined(self) -> tuple[Path, ...]:
+        return tuple(self.work / "mined" / f"{file}.jsonl" for file in ("titles_human", "titles_raw", "commits_raw"))
+
+    def _data(self, data: Path, val: Path, test: Path) -> Iterator[Stage]:
         if not self.data:
             api = () if self.api else ("--skip-api",)
             given = tuple(HERE / file for file in ("seeds.jsonl", "written.jsonl", *(["categories.txt"] * self.api)))
-            made = tuple(data / file for file in ("train.jsonl", "val.jsonl", "test.jsonl"))
+            made = (data / "train.jsonl", val, test)
             yield stage(
                 "generate_data", *api, self.preset.generate, *self._seed, "--out", data, reads=given, writes=made
             )
         if self.clones:
-            mined = self.work / "mined"
-            found = (mined / "titles_human.jsonl", mined / "titles_raw.jsonl")
-            reads = [file for clone in self.clones for file in heads(clone)]
-            yield stage("mine_history", *self.clones, "--out", mined, reads=reads, writes=found)
+            reads = [val, test, *(file for clone in self.clones for file in heads(clone))]
+            yield stage("mine_history", *self.clones, *each("--held-out", [val, test]), "--out", self.work / "mined",
+                        reads=reads, writes=self._mined)  # fmt: skip
 
-    def _models(self, rows: list[Path], titles: list[Path], val: Path, test: Path) -> Iterator[Stage]:
+    def _models(self, rows: list[Path], unnamed: list[Path], val: Path, test: Path) -> Iterator[Stage]:
         preset, seed = self.preset, self._seed
         tokenizer, made, teacher = (self.models / name for name in ("tokenizer", "base", "teacher-merged"))
-        yield stage("train_tokenizer", *each("--rows", rows), "--vocab-size", preset.vocab, "--out", tokenizer,
-                    reads=rows, writes=[tokenizer])  # fmt: skip
         learn = each("--train", rows)
         scratch = ("--from-scratch", "--tokenizer", tokenizer)
         base = self.base or preset.base
+        if not base:  # a base brings its own, and the student takes the teacher's
+            yield stage("train_tokenizer", *each("--rows", rows), "--vocab-size", preset.vocab, "--out", tokenizer,
+                        reads=rows, writes=[tokenizer])  # fmt: skip
         if preset.made and not base:
             base = str(made)
             yield stage("make_base", *scratch, preset.made, *seed, *learn, "--out", made, module="finetune_teacher",
@@ -142,8 +149,8 @@ class Job:
         yield stage("finetune_teacher", *how, *seed, *learn, "--val", val, "--test", test, "--out", teacher,
                     reads=[*(start if base else [tokenizer]), *rows, val, test], writes=[teacher])  # fmt: skip
         yield stage("distill", "--teacher", teacher, *learn, "--val", val, "--labels", "both",
-                    *each("--unlabelled", titles), preset.distill, *seed, "--out", self.student,
-                    reads=[teacher, *rows, val, *titles], writes=[self.student])  # fmt: skip
+                    *each("--unlabelled", unnamed), preset.distill, *seed, "--out", self.student,
+                    reads=[teacher, *rows, val, *unnamed], writes=[self.student])  # fmt: skip
 
     def _files(self, test: Path) -> Iterator[Stage]:
         preset, student, models = self.preset, self.student, self.models
@@ -155,8 +162,10 @@ class Job:
         both = ("--gguf", self.gguf, "--torch", student)
         yield stage("benchmark", *both, "--onnx", onnx, preset.benchmark, "--out", figures,
                     reads=[self.gguf, student, onnx], writes=[figures])  # fmt: skip
-        if self.scorer:
-            yield stage("evaluate", *both, "--scorer", self.scorer, test, reads=[self.gguf, student, self.scorer, test])
+        other = [self.scorer] if self.scorer else []
+        yield stage(
+            "evaluate", *both, *each("--scorer", other), preset.evaluate, test, reads=[self.gguf, student, *other, test]
+        )
 
     @property
     def _seed(self) -> tuple[str, str]:
@@ -165,7 +174,7 @@ class Job:
 
 def stage(name: str, *args: object, module: str = "", reads: Iterable[Path] = (), writes: Iterable[Path] = ()) -> Stage:
     """A stage, its module's name its own where none is given; a preset's string of options is taken apart."""
-    words = [word for arg in args for word in (str(arg).split() if str(arg).startswith("--") else [str(arg)]) if arg]
+    words = [word for arg in args for word in (str(arg).split() if str(arg).startswith("--") else [str(arg)]) if word]
     return Stage(name, module or name, tuple(words), tuple(reads), tuple(writes))
 
 

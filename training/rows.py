@@ -30,7 +30,12 @@ def rows_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def text_of(row: dict[str, Any], field: str | None = None) -> str:
-    """The row's clean text: its `field`, else "text" as it is or "prompt" cleaned. Raises ValueError without one."""
+    """The row's clean text. Raises ValueError where it has none.
+
+    That is its `field`, or else "text" as it is, "prompt" cleaned, or a commit's "subject" and "body" as one prompt.
+    """
+    if not field and not {"text", "prompt"} & row.keys() and "subject" in row:
+        field, row = "prompt", {"prompt": "\n\n".join(text_of(row, part) for part in ("subject", "body"))}
     field = field or ("text" if "text" in row else "prompt")
     text = row.get(field)
     if not isinstance(text, str):

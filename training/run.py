@@ -8,7 +8,7 @@ A stage runs again where its options, what it reads or what it wrote have change
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import os
 import shlex
@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 
+from training.checkpoints import sha256_of
 from training.presets import PRESETS, Job, Stage
 from training.stage import report, whole
 from wtname import naming
@@ -42,11 +43,7 @@ def fingerprint(paths: Iterable[Path]) -> dict[str, str]:
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
-                digest = hashlib.sha256()
-                with open(file, "rb") as content:
-                    while block := content.read(1 << 20):
-                        digest.update(block)
-                out[str(file)] = digest.hexdigest()
+                out[str(file)] = sha256_of(file)
     return out
 
 
@@ -101,15 +98,26 @@ def alone(work: Path) -> Iterator[list[int]]:
 
 
 def command(stage: Stage) -> list[str]:
-    """The stage's command line, less the options whose file is empty: a clone may hold no title to learn from."""
+    """The stage's command line, less the options whose file is empty: a clone may hold no title to learn from.
+
+    An empty file that no option comes before stays: without it the stage could not say what it lacks.
+    """
     empty = {str(path) for path in stage.reads if path.is_file() and not path.stat().st_size}
-    left_out = {at + n for at, value in enumerate(stage.args) if value in empty for n in (-1, 0)}
-    args = [value for at, value in enumerate(stage.args) if at not in left_out]
+    args: list[str] = []
+    for word in stage.args:
+        if word in empty and args and args[-1].startswith("--"):
+            args.pop()
+        else:
+            args.append(word)
     return [sys.executable, "-m", f"training.{stage.module}", *args]
 
 
-def run(stage: Stage, lock: list[int]) -> dict[str, Any]:
-    """Run the stage; its output goes to stderr. Its figures. Raises ClickException where it fails."""
+def run(stage: Stage, lock: list[int], after: str | None = None) -> dict[str, Any]:
+    """Run the stage; its output goes to stderr. Its figures. Raises ClickException where it fails.
+
+    One that gave its figures first has written its files and finds them wanting: the chain may go on with the stage
+    `after` it.
+    """
     if missing := [path for path in stage.reads if not path.exists()]:
         raise click.ClickException(f"{stage.name} reads {missing[0]}, which is not there; go on from an earlier stage")
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -126,15 +134,16 @@ def run(stage: Stage, lock: list[int]) -> dict[str, Any]:
         except BaseException:
             process.terminate()
             raise
-    if process.returncode:
-        raise click.ClickException(
-            f"{stage.name} failed with code {process.returncode}; mend what it says, and the same command goes on"
-        )
     try:
         figures = json.loads(last)
     except ValueError:
         figures = None
-    return figures if isinstance(figures, dict) else {}
+    figures = figures if isinstance(figures, dict) else {}
+    if process.returncode:
+        says = f"{stage.name} failed with code {process.returncode}; mend what it says, and the same command goes on"
+        way_on = f", or go on with what it wrote: --from {after}" if figures and after else ""
+        raise click.ClickException(says + way_on)
+    return figures
 
 
 def named(gguf: Path) -> dict[str, str | None]:
@@ -172,8 +181,8 @@ def part(stages: list[Stage], first: str | None, last: str | None) -> list[Stage
 @click.option(
     "--base", default="", help="A model to fine-tune: a folder, a .gguf file, or one on the Hugging Face hub."
 )
-@click.option("--scorer", type=click.Path(path_type=Path, exists=True), default=None,
-              help="A scorer for the last stage, evaluate.  [default: ../shared/tools/score.py if there]")  # fmt: skip
+@click.option("--scorer", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A scorer for the last stage, evaluate, in place of its own.")  # fmt: skip
 @click.option("--api", is_flag=True, help="Let the API invent prompts too; see generate_data.")
 @click.option("--from", "first", metavar="STAGE", help="Begin here, and run this stage in any case.")
 @click.option("--until", "last", metavar="STAGE", help="End with this stage.")
@@ -184,11 +193,11 @@ def main(
     api: bool, first: str | None, last: str | None, dry_run: bool, seed: int,
 ) -> None:  # fmt: skip
     """Run the chain. Where it was stopped, or failed, the same command goes on."""
-    usual = ROOT.parent / "shared" / "tools" / "score.py"
-    scorer = scorer or (usual if usual.exists() else None)
     work = work or Path("runs") / preset
     job = Job(PRESETS[preset], work, data, clones, base, scorer, api, seed)
-    stages = part(job.stages(), first, last)
+    every = job.stages()
+    stages = part(every, first, last)
+    after = {stage.name: later.name for stage, later in itertools.pairwise(every)}
     if dry_run:
         for stage in stages:
             print(shlex.join(command(stage)))
@@ -204,12 +213,10 @@ def main(
                 seconds = stamp["seconds"]
             else:
                 began = time.monotonic()
-                figures = run(stage, lock)
+                figures = run(stage, lock, after.get(stage.name))
                 seconds = round(time.monotonic() - began, 1)
                 stamps.keep(stage, seconds, figures)
             done.append({"stage": stage.name, "ran": not stamp, "seconds": seconds})
-        if not scorer:
-            click.echo("not evaluated, for want of a --scorer", err=True)
         gguf = job.gguf if job.gguf.exists() else None
         report("run", preset=preset, stages=done, gguf=gguf and str(gguf), names=named(gguf) if gguf else {})
 

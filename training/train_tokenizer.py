@@ -1,39 +1,40 @@
 """Train the byte-level BPE tokenizer on cleaned prompts and names.
 
-python -m training.train_tokenizer --data ../shared/data --out models/tokenizer
+python -m training.train_tokenizer --data DATA --out models/tokenizer
 python -m training.train_tokenizer --rows data/train.jsonl --vocab-size 4096 --out models/tokenizer
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 import click
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from training.corpus import data_file, read_jsonl
+from training.corpus import data_file, held_out, read_jsonl
 from training.stage import bar, report
 from training.vocabulary import MARKERS, complete, save_tokenizer
 from wtname import naming
 
 
-def named(path: Path) -> Iterator[str]:
-    """Cleaned prompts and the names of a file of {prompt, name}, so that a name's words weigh in."""
+def named(path: Path, held: Set[str] = frozenset()) -> Iterator[str]:
+    """Cleaned prompts and the names of a file of {prompt, name}, so that a name's words weigh in; none held out."""
     for row in read_jsonl(path):
-        yield " " + naming.clean(row["prompt"]).text
-        yield " " + row["name"].replace("-", " ")
+        if (text := naming.clean(row["prompt"]).text) not in held:
+            yield " " + text
+            yield " " + row["name"].replace("-", " ")
 
 
-def texts(data: Path, limit: int) -> Iterator[str]:
-    """Cleaned prompts and careful names of the data folder; of its raw files the first ones."""
-    for stem in ("titles_gold.jsonl.gz", "bodies_gold.jsonl.gz", "written.jsonl"):
-        yield from named(data / stem)
-    for row in itertools.islice(read_jsonl(data_file(data, "titles_raw")), limit):
-        yield " " + naming.clean(row["prompt"]).text
-    for row in itertools.islice(read_jsonl(data_file(data, "commits_raw")), limit // 6):
-        yield " " + naming.clean(row["body"]).text
+def texts(data: Path, held: Set[str], limit: int) -> Iterator[str]:
+    """Cleaned prompts and careful names of the data folder, none held out; of its raw files the first ones."""
+    for stem in ("titles_gold", "bodies_gold", "written"):
+        yield from named(data_file(data, stem), held)
+    for stem, key, count in (("titles_raw", "prompt", limit), ("commits_raw", "body", limit // 6)):
+        for row in itertools.islice(read_jsonl(data_file(data, stem)), count):
+            if (text := naming.clean(row[key]).text) not in held:
+                yield " " + text
 
 
 def train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -56,7 +57,11 @@ def train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of the data files.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the data files; the prompts of its val_*.jsonl are left out.",
+)
 @click.option(
     "--rows", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file of {prompt, name}; repeatable.",
@@ -74,10 +79,11 @@ def main(data: Path | None, rows: tuple[Path, ...], out: Path, vocab_size: int, 
     least = len(MARKERS) + 256
     if vocab_size < least:
         raise click.UsageError(f"--vocab-size {vocab_size} has no room for the {least} bytes and markers")
-    lines: Iterable[str] = itertools.chain.from_iterable(map(named, rows))
-    if data:
-        lines = itertools.chain(lines, texts(data, limit))
     try:
+        held = held_out(data) if data else set()
+        lines: Iterable[str] = itertools.chain.from_iterable(named(path, held) for path in rows)
+        if data:
+            lines = itertools.chain(lines, texts(data, held, limit))
         tokenizer = train(bar(lines, "texts"), vocab_size)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise click.ClickException(f"a row or a file cannot be read: {error!r}; rows are {{prompt, name}}") from error
