@@ -9,21 +9,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-
-def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(file, "rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+from wtname.models import sha256
 
 
 def contents(path: Path) -> str | dict[str, str]:
     """The SHA-256 of a file, or of each file in a folder by its name: neither place nor date counts."""
     if path.is_dir():
-        return {file.name: sha256_of(file) for file in sorted(path.iterdir()) if file.is_file()}
-    return sha256_of(path)
+        return {file.name: sha256(file) for file in sorted(path.iterdir()) if file.is_file()}
+    return sha256(path)
 
 
 def recipe(options: Mapping[str, Any], rows: Iterable[bytes]) -> str:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from training.attention import attention
+from training.llama_folder import TOKENIZER, tokenizer_at
 
 CLS, SEP, PADDING = 101, 102, 0
 MAX_SOURCE, MAX_NAME = 128, 16
@@ -172,10 +173,7 @@ def load_encoder(model: CopyTeacher, folder: Path) -> None:
 
 def word_pieces(folder: Path) -> Tokenizer:
     """The encoder's tokenizer, without padding or truncation."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
+    return tokenizer_at(folder / TOKENIZER)
 
 
 def load_teacher(folder: Path) -> tuple[CopyTeacher, Tokenizer]:

@@ -29,6 +29,7 @@ from training.labels import Named, label
 from training.loop import Checkpoint, Plan, fit, launched
 from training.rows import examples, mixed
 from training.stage import report, whole
+from wtname.models import sha256
 
 
 class Row(NamedTuple):
@@ -207,7 +208,7 @@ def label_rows(*, model: Path, out: Path, field: str, limit: int, rows: Path) ->
                 named[i] = Named(name, round(sure, 4))
         return named
 
-    key = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    key = sha256(model / "model.safetensors")
     report("copy_teacher label", **label(rows, out, field, limit, name_all, key))
 
 

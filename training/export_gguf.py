@@ -7,7 +7,6 @@ python -m training.export_gguf --format onnx
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -24,6 +23,7 @@ from training.vocabulary import MARKERS, WORDS
 from wtname import naming
 from wtname.engine import PREFIX_KEY, Engine, silence
 from wtname.errors import ModelError
+from wtname.models import sha256
 
 NAME = "branch-name-generator"
 TYPES = ("f16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M")
@@ -270,7 +270,7 @@ def main(
         raise click.ClickException(f"{student_dir}: {error}") from error
     report("export_gguf", format=form, compared=len(texts), files={
         kind: {"path": str(path), "bytes": path.stat().st_size,
-               "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "agree": agree.get(kind)}
+               "sha256": sha256(path), "agree": agree.get(kind)}
         for kind, path in files.items()})  # fmt: skip
     if poor := [f"{kind} ({share:.1%})" for kind, share in agree.items() if share < least_agree]:
         raise click.ClickException(

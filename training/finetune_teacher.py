@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 
 from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example
+from training.llama_folder import tokenizer_at
 from training.rows import examples
 from training.stage import report
 from training.vocabulary import complete, save_tokenizer
@@ -245,7 +246,7 @@ def main(
     if from_scratch:
         assert vocabulary
         file = vocabulary / "tokenizer.json" if vocabulary.is_dir() else vocabulary
-        tokenizer, _ = complete(Tokenizer.from_file(str(file)))
+        tokenizer, _ = complete(tokenizer_at(file))
         model = from_nothing(tokenizer, layers=layers, hidden=hidden, heads=heads, inner=inner)
         new: list[int] = []
     else:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from training.corpus import Example, Packed, encode, mix_part, read_jsonl
 from training.stage import whole
 from wtname import naming, words
+from wtname.models import sha256
 
 
 def rows_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -85,7 +86,7 @@ def packed(path: Path, tokenizer: Tokenizer) -> Packed:
     key = hashlib.sha256(tokenizer.to_str().encode() + code).hexdigest()[:12]
     cache = path.with_name(f"{path.name}.{key}.npz")
     # By content: a file that is put back or copied brings an old date along.
-    source = hashlib.sha256(path.read_bytes()).hexdigest()
+    source = sha256(path)
     if cache.exists() and str((kept := np.load(cache)).get("source")) == source:
         return Packed(kept["ids"], kept["start"], kept["prompt"])
     rows = examples(path)

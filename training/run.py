@@ -23,10 +23,10 @@ from typing import Any
 
 import click
 
-from training.checkpoints import sha256_of
 from training.presets import PRESETS, Job, Stage
 from training.stage import report, whole
 from wtname import naming
+from wtname.models import sha256
 
 EXAMPLES = (
     "Fix crash on zero-width columns",
@@ -43,7 +43,7 @@ def fingerprint(paths: Iterable[Path]) -> dict[str, str]:
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
-                out[str(file)] = sha256_of(file)
+                out[str(file)] = sha256(file)
     return out
 
 
