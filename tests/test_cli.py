@@ -350,6 +350,7 @@ def test_new_where_the_path_is_no_text(tmp_path: Path) -> None:
 
 def test_help_is_cheap() -> None:
     heavy = ("llama_cpp", "subprocess", "platformdirs", "json", "logging", "wtname.naming", "wtname.git")
+    heavy += ("wtname.commands",)
     code = f"import sys, wtname.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

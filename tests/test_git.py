@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import git, make_repository
-from wtname import git as door
 from wtname.errors import GitError, WtnameError
 from wtname.git import Repository
+from wtname.git import process as door
 
 
 def main_of(folder: Path) -> Path:

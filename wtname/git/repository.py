@@ -1,4 +1,4 @@
-"""The only door to git: argv lists, no shell, no prompts, messages in English."""
+"""A repository: the questions that every command asks, and the changes that make a worktree."""
 
 from __future__ import annotations
 
@@ -7,95 +7,16 @@ import functools
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from types import TracebackType
 
 from wtname.errors import GitError, WtnameError
+from wtname.git.process import Running, environment, executable, one_line
 
 _SETTINGS = r"^(wtname\.|core\.(worktree|bare)$|user\.email$)"
 _PLAINLY_LEGAL = re.compile(r"(?!HEAD\Z)[A-Za-z0-9_]+(?:[-/][A-Za-z0-9_]+)*\Z")
-# Another git holds a lock, or is half through making or removing a worktree: `worktree add` and `branch` read
-# all worktrees' records and die on one that is not written yet (seen with git 2.39 and 16 at once). And a branch
-# that was in the way may be gone when we look, taken back by whom it failed.
-_BUSY = re.compile(
-    r"\.lock'|(?:could not|cannot|unable to) lock|could not create directory of '.*worktrees"
-    r"|branch named '.*' already exists"
-    r"|[/\\]worktrees[/\\][^/\\]+[/\\](?:commondir|gitdir|HEAD)\b",
-    re.I,
-)
 # A user's `git -c key=value` lives in these two; git keeps them, too, when it works in another repository.
 _OWN_CONFIG = {"GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"}
-
-
-@functools.cache
-def executable() -> Path:
-    """Where git is. Relative entries of PATH are passed over: they may be a stranger's repository."""
-    name = "git.exe" if sys.platform == "win32" else "git"
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = Path(folder, name)
-        if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
-            return path
-    raise WtnameError("git was not found on PATH; install it from https://git-scm.com")
-
-
-def _environment() -> dict[str, str]:
-    env = {**os.environ, "LANGUAGE": "C"}
-    env.setdefault("GIT_TERMINAL_PROMPT", "0")
-    if sys.platform == "win32":
-        env["NoDefaultCurrentDirectoryInExePath"] = "1"
-    return env
-
-
-def one_line(text: str) -> str:
-    """The line of git's that says what is wrong."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    return told[-1].split(": ", 1)[-1] if told and told[-1].startswith(("fatal:", "error:")) else "".join(told)
-
-
-class Running:
-    """A git command under way; whoever needs its answer waits for it."""
-
-    def __init__(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-        self.args = args
-        try:
-            self.process = subprocess.Popen(
-                [executable(), *args],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=cwd,
-                env=env or _environment(),
-            )
-        except OSError as error:
-            raise WtnameError(f"cannot run git in {cwd or 'this folder'}: {error.strerror}") from error
-
-    def output(self, empty: int | None = None) -> str:
-        """What git wrote on stdout; the exit code `empty` means that there is nothing to write."""
-        out, err = self.process.communicate()
-        code = self.process.returncode
-        if code == empty:
-            return ""
-        if code:
-            raise GitError(one_line(os.fsdecode(err)) or f"git {self.args[0]} failed", code if code > 0 else 1)
-        return os.fsdecode(out)
-
-    def close(self) -> None:
-        """Let go of an answer that nobody needs."""
-        if self.process.returncode is None:
-            self.process.kill()
-            self.process.communicate()
-
-
-def version() -> tuple[int, ...]:
-    """git's version as numbers: (2, 39, 5)."""
-    return tuple(int(part) for part in re.findall(r"\d+", Running("--version").output())[:3])
-
-
-def is_busy(error: GitError) -> bool:
-    """Whether git only met another git at work, so that a second try may do."""
-    return bool(_BUSY.search(str(error)))
 
 
 class Repository:
@@ -107,8 +28,8 @@ class Repository:
     def __init__(self, cwd: Path | None = None, base: str = "HEAD") -> None:
         self.cwd = cwd
         self._base = base
-        self._place = self._ask("rev-parse", "--local-env-vars", "--absolute-git-dir", "--git-common-dir")
-        self._config = self._ask("config", "-z", "--get-regexp", _SETTINGS)
+        self._place = self.ask("rev-parse", "--local-env-vars", "--absolute-git-dir", "--git-common-dir")
+        self._config = self.ask("config", "-z", "--get-regexp", _SETTINGS)
         self._refs: Running | None = self._ask_refs()
         self._commit: Running | None = self._ask_commit(base)
 
@@ -122,14 +43,15 @@ class Repository:
             if running:
                 running.close()
 
-    def _ask(self, *args: str) -> Running:
+    def ask(self, *args: str) -> Running:
+        """A question, asked where the user stands and in his environment; it changes nothing."""
         return Running(*args, cwd=self.cwd)
 
     def _ask_refs(self) -> Running:
-        return self._ask("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+        return self.ask("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
 
     def _ask_commit(self, ref: str) -> Running:
-        return self._ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
+        return self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
 
     @functools.cached_property
     def _dirs(self) -> tuple[Path, Path, dict[str, str]]:
@@ -138,7 +60,7 @@ class Repository:
         local = [line for line in lines if re.fullmatch(r"GIT_[A-Z_]+", line)]
         if len(lines) != len(local) + 2:
             raise WtnameError("the repository's path holds a line break; move it to a folder without one")
-        env = _environment()
+        env = environment()
         for variable in set(local) - _OWN_CONFIG:
             env.pop(variable, None)
         git_dir = Path(lines[-2])
@@ -169,7 +91,7 @@ class Repository:
         if self.common_dir.name.startswith("."):
             return self.common_dir.parent
         if self.git_dir == self.common_dir and self.config.get("core.bare") != "true":
-            return Path(self._ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
+            return Path(self.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
         return self.common_dir
 
     @property
@@ -202,18 +124,19 @@ class Repository:
         if branch.startswith("-") or "\0" in branch:
             return False
         try:
-            self._ask("check-ref-format", "refs/heads/" + branch).output()
+            self.ask("check-ref-format", "refs/heads/" + branch).output()
         except GitError:
             return False
         return True
 
-    def _act(self, *args: str) -> Running:
+    def act(self, *args: str) -> Running:
+        """A change, in the repository itself and without inherited GIT_* variables."""
         git_dir, _, env = self._dirs
         return Running(f"--git-dir={git_dir}", *args, cwd=self.common_dir, env=env)
 
     def make_branch(self, branch: str, commit: str) -> None:
         """Make a branch that is not there yet and tracks nothing; git decides between two who want the same."""
-        running = self._act("branch", "--no-track", branch, commit)
+        running = self.act("branch", "--no-track", branch, commit)
         try:
             running.output()
         except BaseException:
@@ -223,7 +146,7 @@ class Repository:
 
     def delete_branch(self, branch: str, commit: str) -> None:
         """Delete a branch that still is at this commit."""
-        self._act("update-ref", "-d", "refs/heads/" + branch, commit).output()
+        self.act("update-ref", "-d", "refs/heads/" + branch, commit).output()
 
     def add_worktree(self, path: Path, branch: str) -> str:
         """Check a branch out into a new folder; what git or its hooks had to say is returned.
@@ -263,11 +186,11 @@ class Repository:
     def forget_worktree(self, path: Path) -> None:
         """Drop git's record of a worktree whose folder is gone, if there is one, and the folder of records if empty."""
         with contextlib.suppress(GitError):  # not recorded: nothing to drop
-            self._act("worktree", "remove", "--force", "--force", "--", str(path)).output()
+            self.act("worktree", "remove", "--force", "--force", "--", str(path)).output()
         with contextlib.suppress(OSError):  # git leaves it behind where `worktree add` failed
             (self.common_dir / "worktrees").rmdir()
 
     def worktrees(self) -> list[dict[str, str]]:
         """Every worktree git knows of: `worktree` (its path), `branch` (the full reference) and what else is told."""
-        blocks = self._act("worktree", "list", "--porcelain").output().split("\n\n")
+        blocks = self.act("worktree", "list", "--porcelain").output().split("\n\n")
         return [dict(line.partition(" ")[::2] for line in block.split("\n")) for block in blocks if block.strip()]
