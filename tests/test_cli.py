@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import Run, git, make_repository, snapshot, start
 from wtname import log, naming
+from wtname.cli import COMMANDS
 
 TASK = "Fix crash on zero-width columns"
 HOSTILE = [
@@ -223,7 +224,7 @@ def test_new(run: Run, repo: Path) -> None:
 
 def test_new_json(run: Run, repo: Path) -> None:
     made = json.loads(run("new", "--json", f"{TASK} #42").stdout)
-    keys = "name type ticket source confidence ms branch path base commit dry_run"
+    keys = "name type ticket source confidence ms branch path base commit behind dry_run copied post_create"
     assert list(made) == keys.split()
     assert made["branch"] == f"wt-{made['name']}"
     assert (made["ticket"], made["base"], made["dry_run"]) == ("42", "HEAD", False)
@@ -356,7 +357,7 @@ def test_help_is_cheap() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["", "suggest", "new", "model", "model path", "model install", "bench", "doctor"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "model path", "model install", "model info"])
 def test_help(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.exit_code == 0 and done.stdout.startswith("Usage: ")
@@ -377,7 +378,7 @@ def test_doctor(run: Run, repo: Path) -> None:
     done = run("doctor")
     assert done.exit_code == 0, done.stdout
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
-        ["ok", what] for what in ("git:", "python:", "engine:", "model:", "log:", "repository:")
+        ["ok", what] for what in ("git:", "python:", "engine:", "model:", "log:", "repository:", "journal:")
     ]
 
 

@@ -148,6 +148,8 @@ def test_no_git_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("fatal: a branch named 'x' already exists\n", "a branch named 'x' already exists"),
         ("hint: look\nfatal: no: really\n\n", "no: really"),
         ("Preparing worktree\nerror: external filter failed\n", "external filter failed"),
+        ("error: unable to write file x\nfatal: no checkout\n", "no checkout (unable to write file x)"),
+        ("error: same\nerror: same\n", "same"),
         ("just words\n", "just words"),
         ("", ""),
     ],

@@ -9,7 +9,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wtname import naming
-from wtname.errors import WtnameError
 from wtname.words import Words
 
 
@@ -169,28 +168,6 @@ def test_gate(name: str, passes: bool) -> None:
 
 def test_one_word_passes_where_the_prompt_has_one() -> None:
     assert naming.gate("fix-login", naming.clean("fix the login"))
-
-
-@pytest.mark.parametrize(
-    ("template", "ticket", "user", "branch"),
-    [
-        ("wt-{name}", "", "", "wt-fix-login-loop"),
-        ("{name}", "", "", "fix-login-loop"),
-        ("{type}/{slug}", "", "", "fix/login-loop"),
-        ("{user}/{ticket}-{slug}", "AB-1", "ada", "ada/AB-1-login-loop"),
-        ("{user}/{ticket}-{slug}", "", "ada", "ada/login-loop"),
-        ("{user}/{ticket}-{slug}", "", "", "login-loop"),
-        ("{slug}-{ticket}", "", "", "login-loop"),
-    ],
-)
-def test_branch_from(template: str, ticket: str, user: str, branch: str) -> None:
-    assert naming.branch_from(template, "fix-login-loop", ticket, user) == branch
-
-
-@pytest.mark.parametrize("template", ["wt", "{type}", "{name}-{nonsense}", "{ticket}"])
-def test_branch_from_refuses(template: str) -> None:
-    with pytest.raises(WtnameError):
-        naming.branch_from(template, "fix-login-loop")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from wtname.settings import Settings
 
 
 def test_defaults() -> None:
-    assert settings.load({}, {}) == Settings("wt-{name}", "../{repo}.worktrees/{branch}", "HEAD", "")
+    assert settings.load({}, {}) == Settings("wt-{name}", "../{repo}.worktrees/{branch}", "", "")
 
 
 def test_flag_then_environment_then_config() -> None:
@@ -37,6 +37,46 @@ def test_empty_is_not_set(environ: dict[str, str]) -> None:
 )
 def test_user(config: dict[str, str], user: str) -> None:
     assert settings.load(config, {}).user == user
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "types"),
+    [
+        ({"wtname.type.feat": "feature"}, {}, {"feat": "feature"}),
+        ({"wtname.type.feat": "feature", "wtname.type.fix": "bug/fix"}, {}, {"feat": "feature", "fix": "bug/fix"}),
+        ({"wtname.type.feat": "feature"}, {"WTNAME_TYPE_FEAT": "Feature"}, {"feat": "Feature"}),
+        ({}, {"WTNAME_TYPE_DOCS": "función", "WTNAME_TYPE_FEAT": ""}, {"docs": "función"}),
+        ({}, {}, {}),
+    ],
+)
+def test_types(config: dict[str, str], environ: dict[str, str], types: dict[str, str]) -> None:
+    assert settings.load(config, environ).types == types
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"wtname.type.feat": ""}, r"wtname\.type\.feat is empty; set it to a word"),
+        ({"wtname.type.feature": "feat"}, r"wtname\.type\.feature is for no type; the types are feat, fix"),
+        ({"wtname.type.fix": "bug fix"}, r"wtname\.type\.fix is 'bug fix', which no branch can have"),
+        ({"wtname.type.fix": "fix/"}, r"wtname\.type\.fix is 'fix/'"),
+        ({"wtname.type.fix": "../fix"}, r"wtname\.type\.fix is '\.\./fix'"),
+        ({"wtname.maxlength": "long"}, r"wtname\.maxlength is 'long'; set it to a number"),
+        ({"wtname.maxlength": "-1"}, r"wtname\.maxlength"),
+        ({"wtname.maxlength": "٣"}, r"wtname\.maxlength"),
+    ],
+)
+def test_what_cannot_be_meant(config: dict[str, str], says: str) -> None:
+    with pytest.raises(WtnameError, match=says) as caught:
+        settings.load(config, {})
+    assert "\n" not in str(caught.value)
+
+
+def test_length_and_ticket() -> None:
+    config = {"wtname.maxlength": "40", "wtname.ticket": r"OPS-\d+"}
+    assert settings.load(config, {})[5:7] == (40, r"OPS-\d+")
+    assert settings.load(config, {"WTNAME_MAXLENGTH": "0", "WTNAME_TICKET": "x"})[5:7] == (0, "x")
+    assert settings.load({}, {}).maxlength == 63
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 from tests.conftest import git, make_repository, snapshot, start
 from wtname import worktree
 from wtname.errors import GitError, WtnameError
-from wtname.git import Repository
+from wtname.git import Repository, refs
 from wtname.settings import Settings
 from wtname.worktree import Taken, Worktree
 
@@ -203,15 +202,6 @@ def test_taken_by_a_worktree_whose_folder_is_gone(repo: Path) -> None:
     assert BRANCH not in git("branch", "--format=%(refname:short)", cwd=repo).splitlines()
 
 
-def test_numbered_names_stay_short(repo: Path) -> None:
-    long = "refactor-" + "-".join(["abcdefghi"] * 4) + "z"
-    assert len(long) == 49
-    names = list(itertools.islice(worktree.numbered(long), 12))
-    assert names[0] == long
-    assert all(len(name) <= 50 for name in names)
-    assert len(set(names)) == 12
-
-
 # --- nothing is left behind ----------------------------------------------------------------------------------------
 
 
@@ -292,9 +282,33 @@ def test_hook_that_leaves_a_daemon_is_not_waited_for(repo: Path) -> None:
 
 def test_someone_elses_branch_is_not_deleted(repo: Path) -> None:
     git("branch", BRANCH, cwd=repo)
-    with Repository() as repository, pytest.raises(GitError):
-        repository.make_branch(BRANCH, repository.commit("HEAD"))
-    assert git("rev-parse", BRANCH, cwd=repo)
+    with Repository() as repository:
+        head = repository.commit("HEAD")
+        with pytest.raises(GitError):
+            refs.make_branch(repository, BRANCH, head, "mine")
+        assert not refs.is_made_by(repository, BRANCH, "mine")
+        git("commit", "-q", "--allow-empty", "-m", "theirs", cwd=repo)
+        git("branch", "-f", BRANCH, "HEAD", cwd=repo)
+        assert not refs.delete_branch(repository, BRANCH, head)
+    assert git("rev-parse", BRANCH, cwd=repo) == git("rev-parse", "HEAD", cwd=repo)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept"),
+    [
+        ("Fix it", "Fix it"),
+        ("  - fix\r\n- the\rlist \0\n", "- fix\n- the\nlist"),
+        ('--global "quotes" \\ # ; = $(x) \x1b[31m', '--global "quotes" \\ # ; = $(x) \x1b[31m'),
+        ("\ud800 half 日本", "? half 日本"),
+        ("x" * 5000, "x" * 4000),
+        (" \n\0", None),
+        ("", None),
+    ],
+)
+def test_prompt_is_kept(repo: Path, prompt: str, kept: str | None) -> None:
+    with Repository() as repository:
+        made = worktree.create(repository, Settings(), NAME, description=prompt)
+        assert refs.descriptions(repository) == ({made.branch: kept} if kept else {})
 
 
 def test_lock_of_another_git_is_waited_for(repo: Path) -> None:

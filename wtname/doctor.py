@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from wtname import child, git, log, models, settings
+from wtname import child, git, journal, log, models, settings
 from wtname.errors import WtnameError
+from wtname.git.base import choose
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -32,8 +33,18 @@ def checks(model: str | None, cwd: Path | None) -> Iterator[Check]:
         ("model", lambda: _model(model)),
         ("log", _log),
         ("repository", lambda: _repository(cwd)),
+        ("journal", lambda: _journal(cwd)),
     ):
         yield _guarded(what, check)
+
+
+def repair(cwd: Path | None) -> Iterator[Check]:
+    """Put in order what killed commands left in the repository: a check for each, and how it stands in the end.
+    Raises WtnameError outside a repository."""
+    with git.Repository(cwd) as repo:
+        for line in journal.recover(repo):
+            yield Check("repair", "ok", line)
+        yield _left(repo)
 
 
 def _guarded(what: str, check: Callable[[], Check]) -> Check:
@@ -91,13 +102,32 @@ def _repository(cwd: Path | None) -> Check:
 
 def _facts(repo: git.Repository) -> Check:
     chosen = settings.load(repo.config, os.environ)
-    folder = settings.folder(chosen.path, repo=repo.name, main=repo.main, branch="BRANCH")
-    commit = repo.commit(chosen.base)[:10]
+    folder = settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch="BRANCH")
+    start = choose(repo, chosen.base)
+    commit = repo.commit(start.ref)[:10]
     parent = next(p for p in folder.parents if p.exists())
-    found = f"{repo.main}, new worktrees in {folder}, from {chosen.base} ({commit}), branches {chosen.template}"
+    found = f"{repo.main}, new worktrees in {folder}, from {start.name} ({commit}), branches {chosen.template}"
     if not os.access(parent, os.W_OK):
         return Check("repository", "fail", found, f"make {parent} writable or set wtname.path")
     return Check("repository", "ok", found)
+
+
+def _journal(cwd: Path | None) -> Check:
+    try:
+        with git.Repository(cwd) as repo:
+            return _left(repo)
+    except WtnameError:
+        return Check("journal", "ok", "no repository, nothing is left in it")
+
+
+def _left(repo: git.Repository) -> Check:
+    dead, unreadable = journal.survey(repo)
+    if dead:
+        return Check("journal", "warn", f"{len(dead)} broken off: {dead[0]}", "wtname doctor --repair")
+    if unreadable:
+        fix = "look at `git worktree list` and `git branch`, then delete it"
+        return Check("journal", "warn", f"cannot be read: {unreadable[0]}", fix)
+    return Check("journal", "ok", "nothing is left half done")
 
 
 def line(check: Check) -> str:

@@ -10,7 +10,9 @@ class WtnameError(Exception):
 
 
 class GitError(WtnameError):
-    """Git refused; carries git's own exit code and its words."""
+    """Git refused; carries git's own exit code and its words. `killed`: it could not even say why."""
+
+    killed = False
 
 
 class ModelError(WtnameError):

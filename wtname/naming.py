@@ -6,7 +6,6 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from wtname.errors import WtnameError
 from wtname.words import FILLER, FOREIGN, SHORT, WHOLE, Words, forms, plain, stem
 
 TYPES = ("feat", "fix", "refactor", "docs", "chore", "test", "style")
@@ -381,31 +380,6 @@ def gate(name: str, prompt: Prompt) -> bool:
     if kind in body or len(set(body)) < len(body) or all(w in FILLER for w in body):
         return False
     return len(body) >= min(2, telling(prompt))
-
-
-_FIELD = re.compile(r"\{(\w*)\}")
-FIELDS = ("name", "type", "slug", "ticket", "user")
-
-
-def branch_from(template: str, name: str, ticket: str = "", user: str = "") -> str:
-    """The branch that a template makes of a name; an empty field takes the separator after it along, or before it.
-
-    Raises WtnameError where the template has an unknown field, or neither {name} nor {slug}.
-    """
-    kind, _, slug = name.partition("-")
-    values = {"name": name, "type": kind, "slug": slug, "ticket": ticket, "user": user}
-    fields = _FIELD.findall(template)
-    if unknown := [f for f in fields if f not in values]:
-        raise WtnameError(f"template {template!r} has an unknown field {{{unknown[0]}}}; use {', '.join(FIELDS)}")
-    if not {"name", "slug"} & set(fields):
-        raise WtnameError(f"template {template!r} gives every task the same branch; put {{name}} or {{slug}} in")
-    for field in fields:
-        if not values[field]:
-            hole = re.escape("{%s}" % field)
-            template, closed = re.subn(rf"{hole}[-_/.]", "", template)
-            if not closed:
-                template = re.sub(rf"[-_/.]?{hole}", "", template)
-    return _FIELD.sub(lambda m: values[m.group(1)], template)
 
 
 def fit(name: str, limit: int = MAX_NAME) -> str:

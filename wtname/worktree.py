@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from wtname import naming, settings
+from wtname import folders, journal, settings, template
 from wtname.errors import GitError, WtnameError
-from wtname.git import Repository, is_busy
+from wtname.git import Repository, is_busy, records, refs
+from wtname.journal import Entry
 from wtname.namer import random_branch
 from wtname.settings import Settings
 
@@ -30,7 +31,7 @@ class Worktree(NamedTuple):
     said: str = ""
 
 
-class _Taken(Exception):
+class Outrun(Exception):
     """Somebody was faster."""
 
 
@@ -54,20 +55,21 @@ def _folders(branch: str) -> list[str]:
     return [branch[:i] for i, char in enumerate(branch) if char == "/"]
 
 
-def numbered(name: str) -> Iterator[str]:
-    """The name, then the name with -2, -3, ...: cut where that would make a legal name too long."""
-    yield name
-    limit = max(naming.MAX_NAME, len(name))
-    for i in itertools.count(2):
-        yield naming.fit(name, limit - len(f"-{i}")) + f"-{i}"
-
-
-def _branches(name: str | None, ticket: str, chosen: Settings) -> Iterator[tuple[str | None, str]]:
+def branches(
+    name: str | None, ticket: str, chosen: Settings, folder: Callable[[str], Path] | None = None
+) -> Iterator[tuple[str | None, str]]:
+    """Names and branches to try for a name (None: random ones), each short enough for itself and for the folder that
+    it would get."""
     if name is None:
         while True:
             yield None, random_branch()
-    for candidate in numbered(name):
-        yield candidate, naming.branch_from(chosen.template, candidate, ticket, chosen.user)
+
+    def excess(branch: str) -> str | None:
+        why = template.excess(branch, chosen.maxlength)
+        return why or (template.folder_excess(str(folder(branch)), branch, sys.platform) if folder else None)
+
+    fields = template.Fields(ticket, chosen.user, time.strftime("%Y-%m-%d"), chosen.types)
+    yield from template.branches(chosen.template, name, fields, excess)
 
 
 def plan(
@@ -82,29 +84,43 @@ def plan(
     """The first free branch and folder for a name (None: a random one), nothing made yet."""
     commit = repo.commit(chosen.base)
     taken = Taken([*repo.branches(), *avoid])
-    for candidate, branch in itertools.islice(_branches(name, ticket, chosen), _TRIES):
+
+    def folder(branch: str) -> Path:
+        if path:
+            return path.absolute()
+        return settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch=branch)
+
+    for candidate, branch in itertools.islice(branches(name, ticket, chosen, None if path else folder), _TRIES):
         if not repo.allows(branch):
             raise WtnameError(f"{branch!r} is no legal branch name; change --name or wtname.template")
-        folder = (
-            path.absolute() if path else settings.folder(chosen.path, repo=repo.name, main=repo.main, branch=branch)
-        )
-        if branch not in taken and (path or not _is_there(folder)):
-            return Worktree(candidate, branch, folder, commit)
+        place = folder(branch)
+        if branch not in taken and (path or not folders.is_there(place)):
+            return Worktree(candidate, branch, place, commit)
     why = f"there is a branch {above!r}" if (above := taken.above(branch)) else "all numbers are taken"
     raise WtnameError(f"no branch like {branch!r} can be made: {why}; change --name or wtname.template")
 
 
 def create(
-    repo: Repository, chosen: Settings, name: str | None, *, ticket: str = "", path: Path | None = None
+    repo: Repository,
+    chosen: Settings,
+    name: str | None,
+    *,
+    ticket: str = "",
+    path: Path | None = None,
+    description: str = "",
 ) -> Worktree:
-    """Make a branch and its worktree; if that fails at any point, what was made is taken back."""
+    """Make a branch and its worktree; if that fails at any point, what was made is taken back.
+    The description, as a rule the prompt, is kept with the branch."""
     waited = 0.0
     lost: list[str] = []
     for _ in range(_TRIES):
         wanted = plan(repo, chosen, name, ticket=ticket, path=path, avoid=lost)
+        facts = {"branch": wanted.branch, "commit": wanted.commit, "description": description, **place(wanted.path)}
         try:
-            return _make(repo, wanted, fixed=path is not None)
-        except _Taken:
+            # A power cut takes what was being made along with the note of it: not worth a wait for the disk.
+            with journal.entry(repo, "new", facts, durable=False) as entry:
+                return make(repo, entry, wanted, fixed=path is not None, description=description)
+        except Outrun:
             lost.append(wanted.branch)
         except GitError as error:
             if wanted.branch in Taken(repo.branches()):
@@ -117,65 +133,94 @@ def create(
     raise WtnameError(f"no free name after {_TRIES} tries; pass another --name")
 
 
-def _make(repo: Repository, wanted: Worktree, fixed: bool) -> Worktree:
-    with ExitStack() as undo:
-        repo.make_branch(wanted.branch, wanted.commit)
-        undo.callback(_delete_branch, repo, wanted)
+def is_near(repo: Repository, chosen: Settings, path: Path) -> bool:
+    """Whether a path is beside the repository, or where new worktrees go: what a repository says of other places is
+    not to be relied on."""
+    usual = settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch="x").parent
+    near = path.parent == usual or folders.is_inside(path.parent, repo.beside.parent)
+    return path.is_absolute() and ".." not in path.parts and near
+
+
+def place(path: Path) -> dict[str, object]:
+    """What the journal has to know of a folder before it is made: where, what is missing above it, if it is there."""
+    above = itertools.takewhile(lambda folder: not folder.is_dir(), path.parents)
+    return {"path": str(path), "above": [str(folder) for folder in above], "there": folders.is_there(path)}
+
+
+def make(repo: Repository, entry: Entry, wanted: Worktree, fixed: bool, description: str = "") -> Worktree:
+    """Make a branch and its worktree, noted in the journal. Raises Outrun where somebody was faster."""
+    refs.make_branch(repo, wanted.branch, wanted.commit, mark(entry))
+    with refs.Describing(repo, wanted.branch, description) as describing:
         try:
-            _make_folder(wanted.path, undo)
-            undo.callback(_clear, repo, wanted.path)
+            folders.make(wanted.path)
             said = repo.add_worktree(wanted.path, wanted.branch)
         except FileExistsError as error:
+            entry.note(there=True)
             if fixed:
                 raise WtnameError(f"{wanted.path} is there already; pass another --path") from error
-            raise _Taken from error
+            raise Outrun from error
         except OSError as error:
             hint = "pass another --path or set wtname.path"
             raise WtnameError(f"cannot make {wanted.path}: {error.strerror}; {hint}") from error
         except GitError as error:
-            if not fixed and _recorded(repo, wanted):
-                raise _Taken from error
+            if not (fixed or folders.is_there(wanted.path / ".git")) and _recorded(repo, wanted):
+                raise Outrun from error
             raise
-        undo.pop_all()
-    return wanted._replace(said=said)
+        return wanted._replace(said=said + describing.warning())
 
 
-def _delete_branch(repo: Repository, made: Worktree) -> None:
-    with suppress(GitError):  # it has moved on, so it is somebody's by now
-        repo.delete_branch(made.branch, made.commit)
+def mend(repo: Repository, entry: Entry) -> str | None:
+    """Put in order what a broken-off `make` left: a worktree that git got to the end of stays, anything less is taken
+    back. The branch with our mark is made first and goes last: as long as it is there, the folder is ours."""
+    branch, commit, path = entry.text("branch"), entry.text("commit"), Path(entry.text("path"))
+    description = entry.text("description")
+    folders.delete(folders.aside(path, entry.id))
+    if not refs.is_made_by(repo, branch, mark(entry)):
+        return None
+    if not entry.alive and is_made(repo, path, branch):
+        if not refs.settings(repo, branch).get("description"):
+            refs.describe(repo, branch, description)
+        return f"{branch} was made when wtname was killed, and stays: {path}"
+    kept = take_back(repo, entry, branch, [commit])
+    refs.forget_description(repo, branch, description)
+    if refs.delete_branch(repo, branch, commit):
+        return f"{branch} was half made and is taken back{kept}"
+    return f"{branch} was half made, but somebody works on it by now; it stays"
 
 
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()  # a link to nowhere is there, too
+def is_made(repo: Repository, path: Path, branch: str | None) -> bool:
+    """Whether git got to the end of making this branch's worktree."""
+    record = records.record(repo, path)
+    return record is not None and records.is_whole(record) and records.branch(record) == branch
 
 
-def _make_folder(path: Path, undo: ExitStack) -> None:
-    """Make a folder that is not there yet, and what is missing above it; who makes it owns the place."""
-    while not path.parent.is_dir():
-        try:
-            _make_folder(path.parent, undo)
-        except FileExistsError as error:
-            if not path.parent.is_dir():  # else somebody was faster, and that is fine
-                raise NotADirectoryError(error.errno, f"{path.parent} is not a folder") from error
-    path.mkdir()
-    undo.callback(_remove_if_empty, path)
+def take_back(repo: Repository, entry: Entry, branch: str | None, commits: list[str]) -> str:
+    """Take back the folder that `make` made and git's record of it. A dead process may have made it long ago: files
+    that are in none of these commits go to the trash, and where they are is told."""
+    path = Path(entry.text("path"))
+    record = records.record(repo, path)
+    ours = record is not None and (not records.is_whole(record) or records.branch(record) == branch)
+    kept = ""
+    if record and ours and records.is_linked(record, path):
+        if not entry.alive:
+            from wtname import removal
+
+            kept = removal.keep_strange(repo, entry, path, branch, commits)
+        path.rename(aside := folders.aside(path, entry.id))
+        folders.delete(aside)
+    elif not entry.facts.get("there"):
+        folders.remove_if_empty(path)
+    if ours or record is None:
+        records.forget(repo, path)
+    for above in entry.texts("above"):
+        if Path(above) in path.parents:
+            folders.remove_if_empty(Path(above))
+    return kept
 
 
-def _remove_if_empty(path: Path) -> None:
-    with suppress(OSError):  # gone, or in use by somebody else by now
-        path.rmdir()
-
-
-def _clear(repo: Repository, path: Path) -> None:
-    """Remove a worktree that we made and git's record of it."""
-    import shutil
-
-    for _ in range(50):  # a checkout that was interrupted may go on writing for a moment
-        shutil.rmtree(path, ignore_errors=True)
-        if not _is_there(path):
-            break
-        time.sleep(0.1)
-    repo.forget_worktree(path)
+def mark(entry: Entry) -> str:
+    """What a branch's reflog says of who made it."""
+    return f"branch: Created by wtname {entry.id}"
 
 
 def _recorded(repo: Repository, wanted: Worktree) -> bool:

@@ -11,15 +11,16 @@ from wtname.commands.shared import folder_option, json_option, model_option, pri
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Put in order what killed commands left in the repository, no more.")
 @folder_option
 @json_option
 @model_option
-def doctor(cwd: Path | None, as_json: bool, model: str | None) -> None:
+def doctor(repair: bool, cwd: Path | None, as_json: bool, model: str | None) -> None:
     """Check git, Python, the engine, the model, the log and the repository; say what to do about each fault."""
     from wtname import doctor
 
     report = []
-    for check in doctor.checks(model, cwd):
+    for check in doctor.repair(cwd) if repair else doctor.checks(model, cwd):
         report.append(check)
         if not as_json:
             click.echo(doctor.line(check))

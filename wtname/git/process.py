@@ -43,10 +43,10 @@ def environment() -> dict[str, str]:
 
 
 def one_line(text: str) -> str:
-    """The line of git's that says what is wrong."""
+    """What git says is wrong: what it ended with, and in brackets what that came from."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    return told[-1].split(": ", 1)[-1] if told and told[-1].startswith(("fatal:", "error:")) else "".join(told)
+    told = [line.split(": ", 1)[-1] for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    return f"{told[-1]} ({told[0]})" if told[1:] and told[0] != told[-1] else "".join(told[-1:])
 
 
 class Running:

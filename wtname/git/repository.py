@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import itertools
 import os
 import re
 import subprocess
@@ -13,10 +13,48 @@ from types import TracebackType
 from wtname.errors import GitError, WtnameError
 from wtname.git.process import Running, environment, executable, one_line
 
-_SETTINGS = r"^(wtname\.|core\.(worktree|bare)$|user\.email$)"
+_SETTINGS = (
+    r"^(wtname\.|core\.(worktree|bare|sshcommand)$|user\.email$|init\.defaultbranch$|checkout\.defaultremote$"
+    r"|submodule\.recurse$|remote\..*\.url$|branch\..*\.(remote|merge)$)"
+)
+_REFS = "--format=%(refname) %(objectname) %(symref) %(HEAD)"
 _PLAINLY_LEGAL = re.compile(r"(?!HEAD\Z)[A-Za-z0-9_]+(?:[-/][A-Za-z0-9_]+)*\Z")
+# What to do where a checkout fails and git's words alone do not say it.
+_HINTS = {
+    "promisor remote": "this partial clone lacks files that it has to reach its remote for",
+    "unable to write file": "make room on the disk, or set wtname.path to another one",
+}
 # A user's `git -c key=value` lives in these two; git keeps them, too, when it works in another repository.
 _OWN_CONFIG = {"GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"}
+
+
+class Refs:
+    """A listing of references, kept as the text it is: there may be 20,000, and one is wanted."""
+
+    def __init__(self, text: str) -> None:
+        self._text = "\n" + text
+
+    def names(self) -> list[str]:
+        """All references in full."""
+        return [line.split(" ", 1)[0] for line in self._text.split("\n") if line]
+
+    def commit(self, ref: str) -> str:
+        """The commit of a reference, given in full; nothing if there is no such reference."""
+        return self._fields(ref)[1]
+
+    def points_to(self, ref: str) -> str:
+        """What a symbolic reference points to; nothing if it is none."""
+        return self._fields(ref)[2]
+
+    @functools.cached_property
+    def current(self) -> str:
+        """The branch that is checked out where we stand, in full; nothing on a detached or unborn HEAD."""
+        end = self._text.find(" *\n")
+        return self._text[self._text.rfind("\n", 0, end) + 1 : end].split(" ", 1)[0] if end >= 0 else ""
+
+    def _fields(self, ref: str) -> list[str]:
+        start = self._text.find(f"\n{ref} ") + 1
+        return self._text[start : self._text.index("\n", start)].split(" ") if start else ["", "", "", ""]
 
 
 class Repository:
@@ -30,7 +68,9 @@ class Repository:
         self._base = base
         self._place = self.ask("rev-parse", "--local-env-vars", "--absolute-git-dir", "--git-common-dir")
         self._config = self.ask("config", "-z", "--get-regexp", _SETTINGS)
-        self._refs: Running | None = self._ask_refs()
+        self._refs = self._ask_refs()
+        self._listed: Refs | None = None
+        self._fresh = True  # nobody has asked for the branches yet
         self._commit: Running | None = self._ask_commit(base)
 
     def __enter__(self) -> Repository:
@@ -48,7 +88,11 @@ class Repository:
         return Running(*args, cwd=self.cwd)
 
     def _ask_refs(self) -> Running:
-        return self.ask("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+        return self.ask("for-each-ref", _REFS, "refs/heads", "refs/remotes")
+
+    def ask_in(self, folder: Path, *args: str) -> Running:
+        """A question about another worktree, asked in it and without inherited GIT_* variables."""
+        return Running(*args, cwd=folder, env=self.environment)
 
     def _ask_commit(self, ref: str) -> Running:
         return self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
@@ -56,7 +100,7 @@ class Repository:
     @functools.cached_property
     def _dirs(self) -> tuple[Path, Path, dict[str, str]]:
         # Split at \n alone: to splitlines, a path may be full of line breaks.
-        lines = self._place.output().removesuffix("\n").split("\n")
+        lines = self._located().removesuffix("\n").split("\n")
         local = [line for line in lines if re.fullmatch(r"GIT_[A-Z_]+", line)]
         if len(lines) != len(local) + 2:
             raise WtnameError("the repository's path holds a line break; move it to a folder without one")
@@ -66,6 +110,16 @@ class Repository:
         git_dir = Path(lines[-2])
         common = Path(self.cwd or "", lines[-1])  # relative to where git ran
         return git_dir, git_dir if common.samefile(git_dir) else common.resolve(), env
+
+    def _located(self) -> str:
+        try:
+            return self._place.output()
+        except GitError as error:
+            if "dubious ownership" not in str(error):
+                raise
+            place = str(error).rpartition("repository at ")[2]
+            hint = f"if you trust its owner, git config --global --add safe.directory {place}"
+            raise GitError(f"{error}; {hint}", error.code) from error
 
     @property
     def git_dir(self) -> Path:
@@ -77,11 +131,16 @@ class Repository:
         """The git folder that all worktrees share."""
         return self._dirs[1]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """git's environment for work elsewhere than where the user stands: no GIT_DIR and the like."""
+        return self._dirs[2]
+
     @functools.cached_property
     def config(self) -> dict[str, str]:
         """The settings that concern us, from all of git's levels."""
         entries = (entry.partition("\n") for entry in self._config.output(empty=1).split("\0") if entry)
-        return {key: value for key, _, value in entries}
+        return {key: value if line else "true" for key, line, value in entries}  # a key alone says yes
 
     @functools.cached_property
     def main(self) -> Path:
@@ -94,19 +153,52 @@ class Repository:
             return Path(self.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
         return self.common_dir
 
+    def worktree(self) -> Path | None:
+        """The worktree we stand in; None in a bare repository's own folder."""
+        if self.git_dir == self.common_dir and self.config.get("core.bare") == "true":
+            return None
+        return Path(self.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
+
     @property
     def name(self) -> str:
         """The repository's name, from its main worktree's folder."""
         return self.main.name.removesuffix(".git") or "repository"
 
+    @property
+    def beside(self) -> Path:
+        """Whose neighbour a new worktree becomes: the main worktree, or in a submodule that of the outermost
+        superproject, for which a worktree of the submodule's would be an untracked folder in its midst."""
+        parts = self.common_dir.parts
+        for i, (part, inner) in enumerate(itertools.pairwise(parts)):
+            if part == ".git" and inner in ("modules", "worktrees") and "modules" in parts[i:]:
+                return Path(*parts[:i])
+        return self.main
+
+    @property
+    def refs(self) -> Refs:
+        """Branches and those of remotes with their commits, as they were at the start (or at `look_again`)."""
+        if not self._listed:
+            self._dirs  # noqa: B018  outside a repository, its words are better than those of for-each-ref
+            self._listed = Refs(self._refs.output())
+        return self._listed
+
+    def look_again(self) -> None:
+        """Have git list the references once more, after they have changed."""
+        self._refs.close()
+        self._refs, self._listed, self._fresh = self._ask_refs(), None, True
+
     def branches(self) -> list[str]:
         """Local branches and those of remotes, as they are now."""
-        refs = (self._refs or self._ask_refs()).output().split("\n")
-        self._refs = None
-        return [ref.split("/", 2 if ref.startswith("refs/heads/") else 3)[-1] for ref in refs if ref]
+        if not self._fresh:
+            self.look_again()
+        self._fresh = False
+        return [ref.split("/", 2 if ref.startswith("refs/heads/") else 3)[-1] for ref in self.refs.names()]
 
     def commit(self, ref: str) -> str:
-        """The commit that a reference stands for."""
+        """The commit that a reference stands for; HEAD's without one."""
+        ref = ref or "HEAD"
+        if oid := ref.startswith("refs/remotes/") and self.refs.commit(ref):
+            return oid
         if ref.startswith("-"):
             raise WtnameError(f"{ref!r} is not a reference; give a branch, tag or commit as --base")
         running = self._commit if self._commit and ref == self._base else self._ask_commit(ref)
@@ -131,22 +223,10 @@ class Repository:
 
     def act(self, *args: str) -> Running:
         """A change, in the repository itself and without inherited GIT_* variables."""
-        git_dir, _, env = self._dirs
-        return Running(f"--git-dir={git_dir}", *args, cwd=self.common_dir, env=env)
-
-    def make_branch(self, branch: str, commit: str) -> None:
-        """Make a branch that is not there yet and tracks nothing; git decides between two who want the same."""
-        running = self.act("branch", "--no-track", branch, commit)
-        try:
-            running.output()
-        except BaseException:
-            if running.process.wait() == 0:  # interrupted, yet made
-                self.delete_branch(branch, commit)
-            raise
-
-    def delete_branch(self, branch: str, commit: str) -> None:
-        """Delete a branch that still is at this commit."""
-        self.act("update-ref", "-d", "refs/heads/" + branch, commit).output()
+        git_dir, common, env = self._dirs
+        if not git_dir.exists():  # the worktree we stood in is gone by now
+            git_dir = common
+        return Running(f"--git-dir={git_dir}", *args, cwd=common, env=env)
 
     def add_worktree(self, path: Path, branch: str) -> str:
         """Check a branch out into a new folder; what git or its hooks had to say is returned.
@@ -180,15 +260,10 @@ class Repository:
         if code > 0 and (path / ".git").exists():
             return f"{text}the post-checkout hook failed with exit code {code}; the worktree is there all the same\n"
         if code:
-            raise GitError(one_line(text) or "git worktree add failed", code if code > 0 else 1)
+            why = one_line(text) or "git worktree add failed"
+            hint = next((f"; {hint}" for sign, hint in _HINTS.items() if sign in why), "")
+            raise GitError(why + hint, code if code > 0 else 1)
         return text
-
-    def forget_worktree(self, path: Path) -> None:
-        """Drop git's record of a worktree whose folder is gone, if there is one, and the folder of records if empty."""
-        with contextlib.suppress(GitError):  # not recorded: nothing to drop
-            self.act("worktree", "remove", "--force", "--force", "--", str(path)).output()
-        with contextlib.suppress(OSError):  # git leaves it behind where `worktree add` failed
-            (self.common_dir / "worktrees").rmdir()
 
     def worktrees(self) -> list[dict[str, str]]:
         """Every worktree git knows of: `worktree` (its path), `branch` (the full reference) and what else is told."""

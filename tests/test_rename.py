@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, git, make_repository, snapshot
+from wtname import gist
+from wtname.git.work import Changes
+
+
+@pytest.fixture
+def place(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A worktree on the branch wt-x, and we stand in it."""
+    path = repo.parent / "demo.worktrees" / "wt-x"
+    git("worktree", "add", "-q", "-b", "wt-x", path, cwd=repo)
+    monkeypatch.chdir(path)
+    return path
+
+
+def commit(place: Path, subject: str, name: str = "work") -> str:
+    (place / name).write_text(subject)
+    git("add", "--all", cwd=place)
+    git("commit", "-q", "-m", subject, cwd=place)
+    return git("rev-parse", "HEAD", cwd=place)
+
+
+def settings(repo: Path, branch: str) -> dict[str, str]:
+    lines = git("config", "--local", "--list", cwd=repo).splitlines()
+    pairs = (line.partition("=") for line in lines if line.startswith(f"branch.{branch}."))
+    return {key.rpartition(".")[2]: value for key, _, value in pairs}
+
+
+def test_rename(run: Run, repo: Path, place: Path) -> None:
+    head = commit(place, "wip")
+    git("config", "branch.wt-x.rebase", "true", cwd=repo)
+    done = run("rename", "Fix crash on zero-width columns")
+    branch = done.stdout.strip()
+    assert done.exit_code == 0 and branch == "wt-" + run("suggest", "Fix crash on zero-width columns").stdout.strip()
+    assert f"the folder keeps its name: {place}" in done.stderr and "--undo" in done.stderr
+    assert git("branch", "--show-current", cwd=place) == branch
+    assert git("rev-parse", branch, cwd=repo) == head
+    assert [line.split(": ", 1)[1] for line in git("reflog", branch, cwd=repo).splitlines()][1] == "commit: wip"
+    assert settings(repo, branch) == {
+        "rebase": "true",
+        "description": "Fix crash on zero-width columns",
+        "wtnamerenamedfrom": "wt-x",
+    }
+    assert git("branch", "--list", "wt-x", cwd=repo) == "" and not (repo / ".git" / "wtname").exists()
+
+
+def test_description_that_is_there_stays(run: Run, repo: Path, place: Path) -> None:
+    git("config", "branch.wt-x.description", "mine", cwd=repo)
+    branch = run("rename", "Fix the parser").stdout.strip()
+    assert settings(repo, branch)["description"] == "mine"
+
+
+@pytest.mark.parametrize("move", [[], ["--move"]])
+def test_undo(run: Run, repo: Path, place: Path, move: list[str]) -> None:
+    (place / "new").write_text("mine")
+    before = git("worktree", "list", "--porcelain", cwd=repo), git("for-each-ref", cwd=repo)
+    log = git("reflog", "wt-x", cwd=repo)
+    made = json.loads(run("rename", "--name", "fix-it", "--json", *move).stdout)
+    to = place.with_name("wt-fix-it") if move else place
+    assert made["path"] == str(to) and made["old"] == "wt-x" and made["moved"] == bool(move)
+    assert (to / "new").read_text() == "mine" and place.exists() == (not move)
+    assert git("status", "--porcelain", cwd=to) == "?? new"
+    os.chdir(to)
+    assert run("rename", "--undo").stdout == "wt-x\n"
+    os.chdir(repo)
+    assert (git("worktree", "list", "--porcelain", cwd=repo), git("for-each-ref", cwd=repo)) == before
+    assert settings(repo, "wt-x") == {} and (place / "new").read_text() == "mine"
+    assert git("reflog", "wt-x", cwd=repo).endswith(log.split("}", 1)[1])
+    done = run("rename", "-C", place, "--undo")
+    assert done.exit_code == 1 and "there is nothing to undo" in done.stderr
+
+
+def test_undo_where_the_old_name_is_taken(run: Run, repo: Path, place: Path) -> None:
+    run("rename", "--name", "fix-it")
+    git("branch", "wt-x", cwd=repo)
+    before = snapshot(repo.parent, repo)
+    done = run("rename", "--undo")
+    assert done.exit_code == 1 and "there is a branch 'wt-x' by now" in done.stderr
+    assert snapshot(repo.parent, repo) == before
+
+
+def test_undo_where_the_old_folder_is_taken_or_far(run: Run, repo: Path, place: Path) -> None:
+    run("rename", "--name", "fix-it", "--move")
+    os.chdir(place.with_name("wt-fix-it"))
+    place.mkdir()
+    assert "cannot go back" in run("rename", "--undo").stderr
+    git("config", "branch.wt-fix-it.wtnamemovedfrom", "/root/.config/autostart", cwd=repo)
+    assert "cannot go back" in run("rename", "--undo").stderr
+    assert git("branch", "--show-current") == "wt-fix-it"
+
+
+def test_names_that_are_taken_get_a_number(run: Run, repo: Path, place: Path) -> None:
+    git("branch", "wt-fix-it", cwd=repo)
+    git("update-ref", "refs/remotes/origin/wt-fix-it-2", "HEAD", cwd=repo)
+    assert run("rename", "--name", "fix-it").stdout == "wt-fix-it-3\n"
+
+
+def test_its_own_name_is_not_taken(run: Run, repo: Path, place: Path) -> None:
+    before = snapshot(repo.parent, repo)
+    done = run("rename", "--name", "x")
+    assert (done.exit_code, done.stdout) == (0, "wt-x\n") and "called that already" in done.stderr
+    assert snapshot(repo.parent, repo) == before
+
+
+@pytest.mark.parametrize("args", [["--name", "fix-it"], ["--name", "fix-it", "--move"], ["Fix the parser"]])
+def test_dry_run(run: Run, repo: Path, place: Path, args: list[str]) -> None:
+    before = snapshot(repo.parent, repo)
+    done = run("rename", "--dry-run", *args)
+    assert done.exit_code == 0 and done.stdout.startswith("wt-fix-") and "nothing is renamed" in done.stderr
+    assert snapshot(repo.parent, repo) == before
+
+
+REFUSED = {
+    "the default branch": (lambda repo, place: os.chdir(repo), [], "main is the default branch"),
+    "detached": (lambda repo, place: git("checkout", "-q", "--detach"), [], "HEAD is on no branch"),
+    "no worktree": (lambda repo, place: os.chdir(repo / ".git"), [], "this is no worktree"),
+    "upstream": (
+        lambda repo, place: [
+            git("config", f"branch.wt-x.{key}", value)
+            for key, value in (("remote", "origin"), ("merge", "refs/heads/other"))
+        ],
+        [],
+        "wt-x is pushed (origin/other)",
+    ),
+    "pushed": (
+        lambda repo, place: git("update-ref", "refs/remotes/origin/wt-x", "HEAD"),
+        [],
+        "wt-x is pushed (origin/wt-x)",
+    ),
+    "unfinished": (lambda repo, place: git("bisect", "start"), [], "a bisect is not finished here"),
+    "main worktree": (
+        lambda repo, place: (os.chdir(repo), git("checkout", "-q", "-b", "y")),
+        ["--move"],
+        "is the main",
+    ),
+    "locked": (lambda repo, place: git("worktree", "lock", "."), ["--move"], "is locked"),
+    "illegal": (lambda repo, place: None, ["--name", "a..b"], "is no legal branch name"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(run: Run, repo: Path, place: Path, case: str) -> None:
+    make, args, why = REFUSED[case]
+    make(repo, place)
+    before = snapshot(repo.parent, repo)
+    done = run("rename", *(args if "--name" in args else ["--name", "fix-it", *args]))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert why in done.stderr and done.stderr.count("\n") == 1
+    assert snapshot(repo.parent, repo) == before
+
+
+@pytest.mark.parametrize("case", ["upstream", "pushed"])
+def test_forced(run: Run, repo: Path, place: Path, case: str) -> None:
+    REFUSED[case][0](repo, place)
+    assert run("rename", "--force", "--name", "fix-it").stdout == "wt-fix-it\n"
+
+
+def test_tracking_the_default_branch_is_not_pushed(run: Run, repo: Path, place: Path) -> None:
+    git("update-ref", "refs/remotes/origin/main", "HEAD")
+    git("config", "remote.origin.url", "nowhere")
+    git("config", "branch.wt-x.remote", "origin")
+    git("config", "branch.wt-x.merge", "refs/heads/main")
+    assert run("rename", "--name", "fix-it").exit_code == 0
+
+
+def test_submodules_do_not_move(run: Run, repo: Path, place: Path, tmp_path: Path) -> None:
+    inner = make_repository(tmp_path / "inner")
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "sub")
+    git("commit", "-q", "-m", "sub")
+    before = snapshot(place, repo)
+    done = run("rename", "--name", "fix-it", "--move")
+    assert done.exit_code == 1 and "has submodules" in done.stderr and "leave out --move" in done.stderr
+    assert snapshot(place, repo) == before
+    assert run("rename", "--name", "fix-it").exit_code == 0
+
+
+def test_undo_takes_nothing_else(run: Run, repo: Path, place: Path) -> None:
+    assert run("rename", "--undo", "--name", "x").exit_code == 2
+
+
+# --- named by the work -----------------------------------------------------------------------------------------------
+
+
+def test_from_the_commits(run: Run, repo: Path, place: Path) -> None:
+    commit(place, "wip")
+    commit(place, "Fix crash on zero-width columns")
+    commit(place, "more")
+    (place / "loose").write_text("def something_else(): pass\n")
+    named = "wt-" + run("suggest", "Fix crash on zero-width columns").stdout
+    assert run("rename", input="").stdout == named
+
+
+def test_from_the_changes(run: Run, repo: Path, place: Path) -> None:
+    (place / "report.py").write_text("def export_csv(rows):\n    return rows\n")
+    branch = run("rename", input="\n").stdout.strip()
+    assert "csv" in branch or "export" in branch
+
+
+def test_from_nothing(run: Run, repo: Path, place: Path) -> None:
+    done = run("rename", input="")
+    assert done.exit_code == 0 and len(done.stdout) == len("wt-12345678\n")
+
+
+@pytest.mark.parametrize(
+    ("subjects", "text"),
+    [
+        (["Fix the parser"], "Fix the parser"),
+        (["wip", "Fix the parser", "fixup! Fix the parser"], "Fix the parser"),
+        (["Add login", "Add logout"], "Add login\nAdd logout"),
+        (["Update the README for Python 3.10"], "Update the README for Python 3.10"),
+        (["wip", "tmp"], ""),
+        ([], ""),
+    ],
+)
+def test_gist_of_subjects(subjects: list[str], text: str) -> None:
+    assert gist.of_subjects(subjects) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (Changes([], [], [], [], []), ""),
+        (Changes(["src/report.py"], [], [], ["export_csv"], []), "Add export_csv in report"),
+        (Changes([], ["src/report.py"], [], [], ["export_csv"]), "Change export_csv in report"),
+        (Changes([], [], ["src/old_api.py", "src/older.py"], ["x"], []), "Remove old_api older"),
+        (Changes(["tests/test_login.py"], [], [], ["test_it"], []), "Add tests for test_it in login"),
+        (Changes([], ["docs/install.md", "README.md"], [], [], []), "Document  install README"),
+        (Changes([], ["src/index.ts", "src/session.ts"], [], [], []), "Change  session"),
+    ],
+)
+def test_gist_of_changes(changes: Changes, text: str) -> None:
+    assert " ".join(gist.of_changes(changes).split()) == " ".join(text.split())

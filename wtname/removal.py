@@ -1,0 +1,249 @@
+"""Remove worktrees and their branches: nothing that is not safe elsewhere goes unasked, and all that goes is kept."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from wtname import folders, journal, settings, worktree
+from wtname.errors import GitError, WtnameError
+from wtname.git import Repository, records, refs, snapshot, status, trash
+from wtname.journal import Entry
+
+
+class Target(NamedTuple):
+    """A worktree that git knows of."""
+
+    path: Path
+    branch: str | None
+    head: str
+    locked: bool
+    main: bool
+
+    @property
+    def name(self) -> str:
+        return self.branch or str(self.path)
+
+
+class Removed(NamedTuple):
+    """What came of a worktree: `why` it was not removed, or under which name it is `kept`, whether its branch went
+    along, and how many `ignored` files and folders went for good."""
+
+    path: str
+    branch: str | None
+    removed: bool
+    why: str = ""
+    kept: str | None = None
+    branch_deleted: bool = False
+    ignored: int = 0
+    inside: str = ""  # where to go for who stood in it
+
+
+def targets(repo: Repository) -> list[Target]:
+    """All worktrees, the main one first."""
+    found = []
+    for i, known in enumerate(repo.worktrees()):
+        branch = known.get("branch", "").removeprefix("refs/heads/") or None
+        place = Path(known["worktree"])
+        found.append(Target(place, branch, known.get("HEAD", ""), "locked" in known, i == 0))
+    return found
+
+
+def current(repo: Repository, known: list[Target]) -> Target | None:
+    """The worktree that we stand in; None in a bare repository or in a git folder."""
+    try:
+        top = Path(repo.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
+    except GitError:
+        return None
+    return next((one for one in known if _same(one.path, top)), None)
+
+
+def find(repo: Repository, known: list[Target], name: str, branches: Collection[str | None] = ()) -> Target:
+    """The worktree that a branch, a folder, or the end of a branch's name stands for. `branches`: what the template
+    makes of the name."""
+    place = Path(os.path.abspath(Path(repo.cwd or "", name)))
+    tries: list[Callable[[Target], bool]] = [
+        lambda one: one.branch == name,
+        lambda one: bool(one.branch) and one.branch in branches,
+        lambda one: _same(one.path, place),
+        lambda one: one.path.name == name,
+        lambda one: bool(one.branch) and one.branch.endswith(("/" + name, "-" + name)),  # type: ignore[union-attr]
+    ]
+    for fits in tries:
+        found = [one for one in known if fits(one)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise WtnameError(f"{name!r} may be {' or '.join(one.name for one in found)}; give the whole branch")
+    raise WtnameError(f"no worktree is called {name!r}; `wtname list` shows them")
+
+
+def remove_all(
+    repo: Repository, names: Iterable[str], environ: Mapping[str, str], force: bool, keep_branch: bool
+) -> Iterator[Removed]:
+    """Remove the worktrees of these names one after the other, or the one we stand in where none is given."""
+    known = targets(repo)
+    here = current(repo, known)
+    if not names:
+        if here is None:
+            raise WtnameError("this is no worktree; say which one to remove")
+        wanted = [here]
+    else:
+        chosen = settings.load(repo.config, environ)
+        wanted = list(dict.fromkeys(find(repo, known, name, _branches(chosen, name)) for name in names))
+    for one in wanted:
+        try:
+            done = remove(repo, one, known, force, keep_branch)
+        except WtnameError as error:
+            done = Removed(str(one.path), one.branch, False, str(error))
+        yield done._replace(inside=str(known[0].path)) if one == here and done.removed else done
+
+
+def _branches(chosen: settings.Settings, name: str) -> list[str]:
+    with suppress(WtnameError):
+        return [branch for _, branch in itertools.islice(worktree.branches(name, "", chosen), 1)]
+    return []
+
+
+def remove(repo: Repository, one: Target, known: list[Target], force: bool, keep_branch: bool) -> Removed:
+    """Remove a worktree and its branch; what would be lost without `force` is refused with a reason, and all that goes
+    is kept in the trash. Raises WtnameError where something fails; then nothing is removed."""
+    trunk = status.trunk(repo)
+    own = bool(one.branch) and not keep_branch and one.branch != (trunk or "").rpartition("/")[2]
+    if why := refusal(repo, one, known) or ("" if force else at_stake(repo, one, trunk, own)):
+        return Removed(str(one.path), one.branch, False, why)
+    there = folders.is_there(one.path)
+    ignored = snapshot.ignored(repo, one.path) if there else 0
+    facts = {"path": str(one.path), "branch": one.branch or "", "head": one.head, "own": own, "there": there}
+    with journal.entry(repo, "remove", facts) as entry:
+        if not there and journal.under_way(repo, entry, "path"):
+            raise WtnameError("somebody else is removing it right now; wtname restore has it then")
+        kept = bundle(repo, entry, one.path, one.branch, one.head, own)
+        if inside := snapshot.unsaved(repo, one.path, kept.tree, one.head):
+            why = f"{inside} in {one.path} is a repository of its own with work that is nowhere else"
+            raise WtnameError(f"{why}; push it from there (nothing can keep it otherwise)")
+        entry.note(kept=kept.ref, commit=kept.commit)
+        trash.publish(repo, kept)
+        deleted = _finish(repo, entry)
+    return Removed(str(one.path), one.branch, True, "", kept.name, deleted, ignored)
+
+
+def refusal(repo: Repository, one: Target, known: list[Target]) -> str | None:
+    """Why a worktree is never removed, whatever the force."""
+    if one.main:
+        return "it is the main worktree; delete the repository yourself if you mean it"
+    if not one.head.strip("0"):
+        return "it has no commit yet; commit first, or take it away with git worktree remove"
+    if inner := next((other for other in known if other != one and folders.is_inside(other.path, one.path)), None):
+        return f"the worktree {inner.path} lies in it; remove that one first"
+    if folders.is_there(one.path) and not status.git_dir(repo, one.path):
+        return "its folder is no worktree of this repository any more; try git worktree repair, or git worktree prune"
+    return None
+
+
+def at_stake(repo: Repository, one: Target, trunk: str | None, own: bool) -> str | None:
+    """Why a worktree is not removed without force."""
+    if one.locked:
+        return "it is locked; git worktree unlock it, or pass --force"
+    if folders.is_there(one.path):
+        if what := status.unfinished(repo, one.path):
+            return f"a {what} is not finished in it; finish or abort it, or pass --force"
+        if count := status.dirty(repo, one.path):
+            return f"it has {_number(count, 'changed file')}; commit or stash, or pass --force"
+    if one.branch and not own:
+        return None
+    if (count := unsaved(repo, one, trunk)) and not (one.branch and trunk and _arrived(repo, one.branch, trunk)):
+        place = f"merged into {trunk} nor pushed" if trunk and one.branch else "on a branch nor pushed"
+        return f"it has {_number(count, 'commit')} neither {place}; merge or push, or pass --force"
+    return None
+
+
+def unsaved(repo: Repository, one: Target, trunk: str | None) -> int:
+    """How many commits of a worktree's would be nowhere else: on no remote, and not in the branch that work is merged
+    into, or for a detached HEAD on no branch or tag at all."""
+    elsewhere = ["--remotes"] if one.branch else ["--remotes", "--branches", "--tags"]
+    if one.branch and trunk:
+        local = "refs/heads/" + trunk.rpartition("/")[2]
+        elsewhere += [trunk, *([local] if repo.refs.commit(local) and local != "refs/heads/" + one.branch else [])]
+    return int(repo.act("rev-list", "--count", one.head, "--not", *elsewhere, "--").output())
+
+
+def bundle(repo: Repository, entry: Entry, path: Path, branch: str | None, head: str, own: bool) -> trash.Kept:
+    """Write a commit that keeps a worktree as it is: branch, files, what is staged, what is half done."""
+    record = records.record(repo, path)
+    there = folders.is_there(path)
+    tree = snapshot.tree(repo, path, record, head, entry.scratch) if there else snapshot.tree_of(repo, head)
+    staged = snapshot.index(repo, path, record, entry.scratch) if record else None
+    staged = None if staged == snapshot.tree_of(repo, head) else staged
+    name = branch or "detached-" + re.sub(r"[^A-Za-z0-9]+", "-", path.name).strip("-")
+    said = refs.settings(repo, branch) if branch else {}
+    kept = trash.Kept(trash.free_ref(repo, name), "", 0, branch, str(path), head, tree, staged, own, said)
+    return trash.write(repo, kept, snapshot.heads(repo, record) if record else [], entry.id)
+
+
+def keep_strange(repo: Repository, entry: Entry, path: Path, branch: str | None, commits: list[str]) -> str:
+    """Keep a folder that is about to go where it has files that are in none of these commits; tells where they are."""
+    if not snapshot.differs(repo, path, records.record(repo, path), commits, entry.scratch):
+        return ""
+    kept = bundle(repo, entry, path, branch, commits[0], own=True)
+    trash.publish(repo, kept)
+    return f"; files in it that are no commit's are kept: wtname restore {kept.name}"
+
+
+def mend(repo: Repository, entry: Entry) -> str | None:
+    """Put in order what a broken-off removal left: before the folder was put aside nothing is removed, after that all
+    of it."""
+    path = Path(entry.text("path"))
+    name = entry.text("branch") or str(path)
+    if not entry.facts.get("gone") and not folders.is_there(folders.aside(path, entry.id)):
+        if "commit" in entry.facts:
+            trash.drop(repo, entry.text("kept"), entry.text("commit"))
+        return f"{name} was about to be removed, and is all there"
+    _finish(repo, entry)
+    return f"{name} was half removed, and is removed now; wtname restore {entry.text('kept')[len(trash.PREFIX) :]}"
+
+
+def _finish(repo: Repository, entry: Entry) -> bool:
+    path, branch = Path(entry.text("path")), entry.text("branch")
+    aside = folders.aside(path, entry.id)
+    if not entry.facts.get("gone") and not folders.is_there(aside):
+        try:
+            if entry.facts.get("there"):
+                path.rename(aside)
+        except FileNotFoundError as error:
+            raise WtnameError(f"somebody else removed {path} meanwhile; wtname restore has it") from error
+        except OSError as error:
+            raise WtnameError(f"cannot take {path} away: {error.strerror}; leave it with all programs") from error
+    if not entry.facts.get("gone"):
+        entry.note(gone=True)
+    stays: WtnameError | None = None
+    try:
+        folders.delete(aside)
+    except WtnameError as error:
+        stays = error
+    records.forget(repo, path)
+    deleted = False
+    if entry.facts.get("own"):
+        deleted = refs.delete_branch(repo, branch, entry.text("head"))
+        if deleted:
+            refs.forget_settings(repo, branch)
+    if stays:
+        raise stays
+    return deleted
+
+
+def _arrived(repo: Repository, branch: str, trunk: str) -> bool:
+    return status.merged(repo, trunk, [branch])[branch] is not None
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
+def _same(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
