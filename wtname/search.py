@@ -16,7 +16,7 @@ from wtname.words import Words, read_words
 # How much likelier than a grounded word a free one must be, in nats.
 FREE_COST = 3.0
 # A prompt names no task where the model is at least this sure of it.
-ABSTAIN = 0.3
+ABSTAIN = 0.5
 # The narrowest beam for several names.
 BEAM = 4
 # Twice the widest beam: a step's children live beside their parents for a moment.
