@@ -164,8 +164,12 @@ def without(now: State, branch: str) -> State:
     return {one: oid for one, oid in branches.items() if one != ref}, others, settings, trash
 
 
-# These two go the way of remove and rename again: not every kind of fault needs to, too.
-MODES = {prepare_prune: ("after", "git", "hooks"), prepare_undo: ("kill", "after", "hooks")}
+# These go the way of others again: not every kind of fault needs to, too.
+MODES = {
+    prepare_prune: ("after", "git", "hooks"),
+    prepare_undo: ("kill", "after", "hooks"),
+    prepare_restore: ("kill", "after", "git", "hooks"),
+}
 REPAIRS = {"doctor": ["doctor", "--repair"], "next": ["new", "--name", "next"]}
 
 
@@ -260,6 +264,24 @@ def test_hook_that_hangs(repo: Path, number: signal.Signals) -> None:
     assert (process.returncode, out) == (128 + number, b"")
     begun.unlink()
     assert snapshot(repo, repo) == before and list(begun.parent.iterdir()) == []
+
+
+def test_interrupted_while_git_makes_the_branch(repo: Path) -> None:
+    """It is waited for: a branch that comes into being after we looked would stay."""
+    hook = repo / ".git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\n[ "$1" = prepared ] || exit 0\n: >../begun\nsleep 0.5\n')
+    hook.chmod(0o755)
+    process = start("new", "--name", "fix-x", cwd=repo)
+    while not (repo / "begun").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    time.sleep(0.5)
+    hook.unlink()
+    assert ask("for-each-ref", "--format=%(refname)", cwd=repo) == "refs/heads/main\n"
+    assert not (repo / ".git" / "wtname").exists()
 
 
 def test_killed_while_a_hook_hangs(repo: Path) -> None:

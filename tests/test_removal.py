@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, git, make_repository, snapshot, start
+from wtname.git import trash as trash_of_git
 
 TRASH = "refs/wtname/trash"
 
@@ -276,6 +277,22 @@ def test_two_remove_the_same(repo: Path, place: Path) -> None:
     assert branches(repo) == ["main"] and len(trash(repo)) == 1
     assert not (repo / ".git" / "wtname").exists()
     assert list(place.parent.iterdir()) == []
+
+
+def test_somebody_is_faster(run: Run, repo: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "new").write_text("new\n")
+    publish = trash_of_git.publish
+
+    def late(*args: object) -> None:
+        publish(*args)  # type: ignore[arg-type]
+        assert start("remove", "--force", "wt-x", cwd=repo).wait() == 0
+
+    monkeypatch.setattr(trash_of_git, "publish", late)
+    done = run("remove", "--force", "wt-x")
+    assert done.exit_code == 1 and "somebody else removed" in done.stderr
+    (ref,) = trash(repo)
+    assert git("show", f"{ref}:new", cwd=repo) == "new"
+    assert branches(repo) == ["main"] and not (repo / ".git" / "wtname").exists()
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------

@@ -117,6 +117,12 @@ def test_dry_run(run: Run, repo: Path, place: Path, args: list[str]) -> None:
     assert snapshot(repo.parent, repo) == before
 
 
+def clash(repo: Path, place: Path) -> None:
+    """Commits here and on main that do not go together."""
+    commit(place, "ours")
+    commit(repo, "theirs")
+
+
 REFUSED = {
     "the default branch": (lambda repo, place: os.chdir(repo), [], "main is the default branch"),
     "detached": (lambda repo, place: git("checkout", "-q", "--detach"), [], "HEAD is on no branch"),
@@ -135,6 +141,8 @@ REFUSED = {
         "wt-x is pushed (origin/wt-x)",
     ),
     "unfinished": (lambda repo, place: git("bisect", "start"), [], "a bisect is not finished here"),
+    "rebase": (lambda repo, place: (clash(repo, place), git("rebase", "main", code=1)), [], "a rebase is not finished"),
+    "merge": (lambda repo, place: (clash(repo, place), git("merge", "main", code=1)), [], "a merge is not finished"),
     "main worktree": (
         lambda repo, place: (os.chdir(repo), git("checkout", "-q", "-b", "y")),
         ["--move"],
@@ -154,6 +162,24 @@ def test_refused(run: Run, repo: Path, place: Path, case: str) -> None:
     assert (done.exit_code, done.stdout) == (1, "")
     assert why in done.stderr and done.stderr.count("\n") == 1
     assert snapshot(repo.parent, repo) == before
+
+
+@pytest.mark.parametrize("name", ["-D", "--force", "-", "..", "../../x", "a b", "@{-1}", "a\nb", "x.lock", "a/", "~"])
+def test_hostile_name(run: Run, repo: Path, place: Path, name: str) -> None:
+    git("config", "wtname.template", "{name}", cwd=repo)
+    before = snapshot(repo.parent, repo)
+    done = run("rename", f"--name={name}")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "is no legal branch name" in done.stderr and done.stderr.count("\n") == 1
+    assert snapshot(repo.parent, repo) == before
+
+
+@pytest.mark.parametrize("name", ["-D", "x{1}", "é", "$(touch)", "a/b"])
+def test_odd_name(run: Run, repo: Path, place: Path, name: str) -> None:
+    assert run("rename", f"--name={name}", "--move").stdout == f"wt-{name}\n"
+    to = place.with_name("wt-" + name.replace("/", "-"))
+    assert git("symbolic-ref", "HEAD", cwd=to) == f"refs/heads/wt-{name}"
+    assert f"worktree {to}\n" in git("worktree", "list", "--porcelain", cwd=repo)
 
 
 @pytest.mark.parametrize("case", ["upstream", "pushed"])
@@ -181,8 +207,67 @@ def test_submodules_do_not_move(run: Run, repo: Path, place: Path, tmp_path: Pat
     assert run("rename", "--name", "fix-it").exit_code == 0
 
 
+def test_submodules_without_contents_do_move(run: Run, repo: Path, place: Path, tmp_path: Path) -> None:
+    inner = make_repository(tmp_path / "inner")
+    git("submodule", "--quiet", "add", inner, "sub", cwd=repo)
+    git("commit", "-q", "-m", "sub", cwd=repo)
+    git("reset", "-q", "--hard", "main")
+    assert run("rename", "--name", "fix-it", "--move").exit_code == 0
+    to = place.with_name("wt-fix-it")
+    assert f"worktree {to}\n" in git("worktree", "list", "--porcelain", cwd=repo) and not place.exists()
+
+
 def test_undo_takes_nothing_else(run: Run, repo: Path, place: Path) -> None:
     assert run("rename", "--undo", "--name", "x").exit_code == 2
+
+
+def note(repo: Path, **facts: object) -> None:
+    """What a renaming leaves that is killed."""
+    file = repo / ".git" / "wtname" / "journal" / "20260102T030405Z-0a1b2c3d.json"
+    file.parent.mkdir(parents=True)
+    same = {"operation": "rename", "old": "wt-x", "new": "wt-y", "description": "Why", "undo": False, "before": {}}
+    file.write_text(json.dumps({**same, **facts}) + "\n")
+
+
+def test_git_was_killed_before_it_came_to_the_worktree(run: Run, repo: Path, place: Path) -> None:
+    head = commit(place, "work")
+    git("config", "branch.wt-x.rebase", "true", cwd=repo)
+    git("update-ref", "refs/heads/wt-y", head, cwd=repo)
+    git("update-ref", "-d", "refs/heads/wt-x", cwd=repo)
+    note(repo, commit=head, path=str(place), to="")
+    assert "wt-x was half renamed, and is called wt-y now" in run("doctor", "--repair").stdout
+    assert git("symbolic-ref", "HEAD", cwd=place) == "refs/heads/wt-y"
+    assert git("status", "--porcelain", cwd=place) == ""
+    assert settings(repo, "wt-y") == {"rebase": "true", "description": "Why", "wtnamerenamedfrom": "wt-x"}
+    assert settings(repo, "wt-x") == {}
+
+
+def test_git_was_killed_while_it_moved_the_folder(run: Run, repo: Path, place: Path) -> None:
+    head = git("rev-parse", "HEAD", cwd=repo)
+    git("branch", "-m", "wt-x", "wt-y", cwd=repo)
+    os.chdir(repo)
+    to = place.rename(place.with_name("wt-y"))
+    note(repo, commit=head, path=str(place), to=str(to))
+    assert "is called wt-y now" in run("doctor", "--repair").stdout
+    assert f"worktree {to}\n" in git("worktree", "list", "--porcelain", cwd=repo)
+    assert "prunable" not in git("worktree", "list", "--porcelain", cwd=repo)
+    assert run("rename", "-C", to, "--undo").stdout == "wt-x\n"
+    assert place.exists() and not to.exists()
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_git_was_killed_between_the_two_names(run: Run, repo: Path, place: Path, log: bool) -> None:
+    head = commit(place, "work")
+    logs = repo / ".git" / "logs" / "refs"
+    before = git("reflog", "wt-x", cwd=repo)
+    (logs / "heads" / "wt-x").rename(logs / ".tmp-renamed-log")
+    if not log:
+        (logs / ".tmp-renamed-log").write_text("of somebody else's\n")
+    (repo / ".git" / "refs" / "heads" / "wt-x").unlink()
+    note(repo, commit=head, path=str(place), to="")
+    assert "called as before" in run("doctor", "--repair").stdout
+    assert git("rev-parse", "wt-x", cwd=repo) == head and git("status", "--porcelain", cwd=place) == ""
+    assert git("reflog", "wt-x", cwd=repo).count("\n") == (before.count("\n") + 1 if log else 0)
 
 
 # --- named by the work -----------------------------------------------------------------------------------------------
@@ -237,3 +322,12 @@ def test_gist_of_subjects(subjects: list[str], text: str) -> None:
 )
 def test_gist_of_changes(changes: Changes, text: str) -> None:
     assert " ".join(gist.of_changes(changes).split()) == " ".join(text.split())
+
+
+def test_undo_beside_the_remotes_branch_of_the_old_name(repo: Path, tmp_path: Path, run: Run) -> None:
+    git("init", "-q", "--bare", tmp_path / "hub.git")
+    git("remote", "add", "origin", tmp_path / "hub.git", cwd=repo)
+    made = json.loads(run("new", "--name", "fix-x", "--json").stdout)
+    git("push", "-q", "-u", "origin", made["branch"], cwd=made["path"])
+    assert run("rename", "-C", made["path"], "--force", "--name", "fix-it").stdout == "wt-fix-it\n"
+    assert run("rename", "-C", made["path"], "--undo").stdout == "wt-fix-x\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import git, make_repository, snapshot, start
-from wtname import worktree
+from wtname import folders, settings, worktree
 from wtname.errors import GitError, WtnameError
 from wtname.git import Repository, refs
 from wtname.settings import Settings
@@ -345,6 +345,34 @@ def test_interrupted_checkout_leaves_nothing(repo: Path, number: signal.Signals,
     assert snapshot(repo.parent, repo) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell's filter")
+def test_a_place_that_another_is_filling_is_left_alone(repo: Path) -> None:
+    break_checkout(repo, f"touch {repo.parent / 'begun'}; sleep 2; cat")
+    place = repo.parent / "place"
+    first = start("new", "--name", "one", "--path", str(place), cwd=repo)
+    deadline = time.monotonic() + 20
+    while not (repo.parent / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(WtnameError, match="is there already"):
+        create("two", path=place)
+    assert first.communicate(timeout=30)[1] == b"" and first.returncode == 0
+    assert (place / "README").exists() and worktrees(repo) == [str(repo), str(place)]
+    assert git("branch", "--format=%(refname:short)", cwd=repo).split() == ["main", "wt-one"]
+
+
+@pytest.mark.parametrize("name", ["HEAD", "head", "@"])
+def test_names_that_git_reads_as_something_else(repo: Path, name: str) -> None:
+    before = snapshot(repo.parent, repo)
+    with pytest.raises(WtnameError, match="no legal branch name"):
+        create(name, template="{name}")
+    assert snapshot(repo.parent, repo) == before
+
+
+def test_nobodys_home(repo: Path) -> None:
+    with pytest.raises(WtnameError, match="nobody's home"):
+        settings.folder("~no-such-user/{branch}", repo="demo", main=repo, branch="x")
+
+
 # --- called from hooks -------------------------------------------------------------------------------------------
 
 
@@ -371,6 +399,16 @@ def test_repository_named_by_the_environment(repo: Path, tmp_path: Path, monkeyp
 
 
 # --- all at once -------------------------------------------------------------------------------------------------
+
+
+def test_deleting_touches_nothing_above(repo: Path) -> None:
+    made = create()
+    made.path.parent.chmod(0o755)
+    (real := repo.parent / "real").mkdir()
+    (link := made.path.parent / "link").symlink_to(real)
+    folders.delete(link)
+    assert real.is_dir() and not os.path.lexists(link)
+    assert made.path.parent.stat().st_mode & 0o777 == 0o755
 
 
 def test_sixteen_at_once(repo: Path) -> None:

@@ -33,6 +33,7 @@ from training.model import Shape, Student, load, save
 from training.objective import Objective, exact_match, optimizers, validation_loss
 from training.rows import examples, mixed, packed, texts_in
 from training.stage import report
+from training.states import states_of
 from wtname import naming
 
 # With neither --train nor --mix: what the stages before this one leave behind.
@@ -144,6 +145,9 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
 @click.option("--prefix/--causal", default=None, help="Whether the prompt's tokens see one another both ways.")
 @click.option("--alpha", default=0.7, help="Weight of the teacher's distribution; the label has the rest.")
 @click.option("--temperature", default=2.0)
+@click.option("--states", type=click.Path(path_type=Path, exists=True),
+              help="A copying teacher's folder: learn its hidden states of the prompt's words too.")  # fmt: skip
+@click.option("--states-weight", default=1.0, help="Weight of the error in those, next to the loss on the name.")
 @click.option("--epochs", default=15.0)
 @click.option("--minutes", type=float, help="Training time in place of --epochs; pauses do not count.")
 @click.option("--batch-tokens", default=4096, help="Padded tokens a step and process.")
@@ -182,7 +186,12 @@ def main(command: click.Context, **options: Any) -> None:
     if o.val and not val:
         raise click.ClickException(f"{o.val} has no rows; give a file of prompts and names, or leave --val out")
 
-    module = Objective(student, teacher, o.alpha, o.temperature, o.smooth).to(accelerator.device).train()
+    objective = Objective(student, teacher, o.alpha, o.temperature, o.smooth)
+    states = states_of(objective, o.states, o.states_weight, tokenizer) if o.states and o.states_weight else None
+    module = (states or objective).to(accelerator.device).train()
+    learning = optimizers(student, o.lr, o.muon_lr, o.decay)
+    if states:
+        learning.append(states.optimizer())
     fits = min(m.shape.context for m in (student, teacher) if m)
     data = Mix(parts, o.batch_tokens, fits, o.seed, end)
     plan = Plan(o.epochs, o.minutes, o.warmup, o.cooldown, seed=o.seed, save_minutes=o.save_minutes)
@@ -196,7 +205,7 @@ def main(command: click.Context, **options: Any) -> None:
             return f"  val_loss {validation_loss(student, tokenizer, val, o.batch_tokens):.4f}" if val else ""
 
     progress = fit(
-        module, student, optimizers(student, o.lr, o.muon_lr, o.decay), data.epoch, data.tensors, plan, accelerator,
+        module, states.learner() if states else student, learning, data.epoch, data.tensors, plan, accelerator,
         average, Checkpoint(kept / "state.pt", run, o.fresh), keep,
     )  # fmt: skip
     if accelerator.is_main_process:
@@ -211,6 +220,7 @@ def main(command: click.Context, **options: Any) -> None:
             "distill", steps=progress.step, tokens=progress.tokens, loss=round(progress.loss, 4), **figures,
             minutes=round(progress.spent / 60, 2), processes=accelerator.num_processes, rows=rows,
             too_long=data.too_long(), parameters=parameters(student.shape), out=str(o.out),
+            **({"states": str(o.states), "states_rows": states.share()} if states else {}),
         )  # fmt: skip
         forget(o.out)  # last: cut off before, the figures are not lost with hours of training
     accelerator.wait_for_everyone()
@@ -225,6 +235,10 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
         raise click.UsageError("--unlabelled needs --labels teacher or --labels both")
     if not o.teacher and o.alpha and "alpha" in given:
         raise click.UsageError("--alpha is the weight of a teacher: give --teacher, or leave --alpha out")
+    if not o.states and "states_weight" in given:
+        raise click.UsageError("--states-weight is the weight of a copying teacher's states: give --states")
+    if o.states_weight < 0:
+        raise click.UsageError("--states-weight is 0 or more")
     if o.init and (shaped := sorted(given & {"layers", "hidden", "heads", "inner", "context", "embeddings"})):
         raise click.UsageError(f"--init brings its own shape and vectors; leave out what sets the {', '.join(shaped)}")
     for name in ("teacher", "train", "val"):

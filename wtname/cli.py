@@ -46,10 +46,20 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except WtnameError as error:
-            click.echo("wtname: " + " ".join(str(error).split()), err=True)
-            ctx.exit(error.code)
+            _fail(ctx, str(error), error.code)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _fail(ctx, f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1)
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def _fail(ctx: click.Context, why: str, code: int) -> None:
+    from wtname.commands.shared import say
+
+    say(why)
+    ctx.exit(code)
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

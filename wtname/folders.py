@@ -13,7 +13,7 @@ from wtname.errors import WtnameError
 
 def is_there(path: Path) -> bool:
     """Whether a path is taken; a link to nowhere takes it, too."""
-    return path.exists() or path.is_symlink()
+    return os.path.lexists(path)
 
 
 def is_inside(path: Path, folder: Path) -> bool:
@@ -54,7 +54,8 @@ def delete(path: Path) -> None:
 
     def again(act: Callable[[str], object], name: str, _: object) -> None:
         try:
-            os.chmod(os.path.dirname(name), 0o700)
+            if name != str(path):  # what lies above is not ours
+                os.chmod(os.path.dirname(name), 0o700)
             if os.path.isdir(name) and not os.path.islink(name):
                 os.chmod(name, 0o700)
                 shutil.rmtree(name)
@@ -67,6 +68,8 @@ def delete(path: Path) -> None:
 
     for _ in range(30):
         failed.clear()
+        if path.is_symlink():
+            path.unlink()
         if is_there(path):
             shutil.rmtree(path, onerror=again)
         if not is_there(path):

@@ -146,7 +146,7 @@ def entry(repo: Repository, operation: str, facts: dict[str, object], durable: b
                 _mend(repo, made, killed=isinstance(error, GitError) and error.killed)
             except (WtnameError, OSError) as second:
                 if isinstance(error, WtnameError) and str(error) != str(second):
-                    raise type(error)(f"{error}; what was done stays for now: {_REPAIR}", error.code) from second
+                    raise WtnameError(f"{error}; what was done stays for now: {_REPAIR}", error.code) from second
                 raise error from second
             made.remove()
             raise
@@ -212,7 +212,7 @@ def _recover(repo: Repository, found: Entry) -> str | None:
         if found.text("operation") not in _MENDERS:
             return f"{found.file} was written by another wtname; run that one's `wtname doctor --repair`"
         line = _mend(repo, found, killed=True)
-    except Unreadable:
+    except (Unreadable, ValueError):  # a path without a name is none
         aside = found.file.with_name(found.file.name + _BAD)
         found.close()
         found.file.replace(aside)
@@ -251,6 +251,10 @@ def _create(folder: Path, durable: bool) -> Entry:
             file = folder / f"{stamp}-{os.urandom(4).hex()}.json"
             made = Entry(file, _open(file, os.O_CREAT | os.O_EXCL), True, durable)
         except FileNotFoundError:  # somebody finished and took the empty folder along
+            continue
+        except FileExistsError as error:  # mkdir says so, too, where it went between two looks
+            if folder.exists() and not folder.is_dir():
+                raise WtnameError(f"{folder} is not a folder; take it away") from error
             continue
         except OSError as error:
             raise WtnameError(f"cannot write into {folder}: {error.strerror}; make it writable") from error

@@ -36,7 +36,7 @@ def _sweep(repo: Repository, gone: bool, dry_run: bool) -> Iterator[Removed]:
     lost = _upstream_gone(repo) if gone else set()
     for one in candidates:
         why = ""
-        if one.branch and one.branch != (trunk or "").rpartition("/")[2]:
+        if one.branch and one.branch != status.trunk_branch(repo, trunk):
             how = merged.get(one.branch)
             why = f"{how} into {trunk}" if how else "its upstream is gone" if one.branch in lost else ""
         missing = not folders.is_there(one.path)

@@ -114,7 +114,7 @@ def remove(repo: Repository, one: Target, known: list[Target], force: bool, keep
     """Remove a worktree and its branch; what would be lost without `force` is refused with a reason, and all that goes
     is kept in the trash. Raises WtnameError where something fails; then nothing is removed."""
     trunk = status.trunk(repo)
-    own = bool(one.branch) and not keep_branch and one.branch != (trunk or "").rpartition("/")[2]
+    own = bool(one.branch) and not keep_branch and one.branch != status.trunk_branch(repo, trunk)
     if why := refusal(repo, one, known) or ("" if force else at_stake(repo, one, trunk, own)):
         return Removed(str(one.path), one.branch, False, why)
     there = folders.is_there(one.path)
@@ -168,7 +168,7 @@ def unsaved(repo: Repository, one: Target, trunk: str | None) -> int:
     into, or for a detached HEAD on no branch or tag at all."""
     elsewhere = ["--remotes"] if one.branch else ["--remotes", "--branches", "--tags"]
     if one.branch and trunk:
-        local = "refs/heads/" + trunk.rpartition("/")[2]
+        local = "refs/heads/" + status.trunk_branch(repo, trunk)
         elsewhere += [trunk, *([local] if repo.refs.commit(local) and local != "refs/heads/" + one.branch else [])]
     return int(repo.act("rev-list", "--count", one.head, "--not", *elsewhere, "--").output())
 

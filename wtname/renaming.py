@@ -79,7 +79,8 @@ def plan_undo(repo: Repository, one: Target, chosen: Settings) -> Renaming:
     old, place = said.get(_FROM, [""])[0], said.get(_MOVED, [""])[0]
     if not old:
         raise WtnameError(f"{one.branch} was not renamed by wtname; there is nothing to undo")
-    if old in Taken(branch for branch in repo.branches() if branch != one.branch) or not repo.allows(old):
+    local = (ref[len("refs/heads/") :] for ref in repo.refs.names() if ref.startswith("refs/heads/"))
+    if old in Taken(branch for branch in local if branch != one.branch) or not repo.allows(old):
         raise WtnameError(f"there is a branch {old!r} by now; rename that one first")
     to = Path(place) if place else None
     if to and (folders.is_there(to) or not worktree.is_near(repo, chosen, to)):
@@ -165,7 +166,7 @@ def _move(repo: Repository, path: Path, to: Path) -> None:
 
 def refuse(repo: Repository, one: Target, *, force: bool, move: bool) -> None:
     """Raise WtnameError where a branch should keep its name, or its folder cannot move."""
-    trunk = (status.trunk(repo) or "").rpartition("/")[2]
+    trunk = status.trunk_branch(repo, status.trunk(repo))
     if one.branch in (trunk, "main", "master", repo.config.get("init.defaultbranch")):
         raise WtnameError(f"{one.branch} is the default branch; make a branch for the task: wtname new")
     if not force and (place := _pushed(repo, str(one.branch), trunk)):

@@ -84,7 +84,10 @@ def folder(path: str, *, repo: str, main: Path, branch: str) -> Path:
     if "{branch}" not in path:
         raise WtnameError("wtname.path needs {branch}, as in ../{repo}.worktrees/{branch}")
     # Not resolved: `..` goes up from the main worktree by name, and what is there need not exist yet.
-    return Path(os.path.normpath(main / Path(re.sub(r"\{(\w*)\}", fill, path)).expanduser()))
+    try:
+        return Path(os.path.normpath(main / Path(re.sub(r"\{(\w*)\}", fill, path)).expanduser()))
+    except RuntimeError as error:
+        raise WtnameError(f"wtname.path is {path!r}, and nobody's home is called so; change it") from error
 
 
 class Steps(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import sys
 import time
@@ -111,7 +112,7 @@ def create(
 ) -> Worktree:
     """Make a branch and its worktree; if that fails at any point, what was made is taken back.
     The description, as a rule the prompt, is kept with the branch."""
-    waited = 0.0
+    until = time.monotonic() + _PATIENCE
     lost: list[str] = []
     for _ in range(_TRIES):
         wanted = plan(repo, chosen, name, ticket=ticket, path=path, avoid=lost)
@@ -125,11 +126,9 @@ def create(
         except GitError as error:
             if wanted.branch in Taken(repo.branches()):
                 continue
-            if not is_busy(error) or waited > _PATIENCE:
+            if not is_busy(error) or time.monotonic() > until:
                 raise
-            pause = random.uniform(0.01, 0.1)
-            waited += pause
-            time.sleep(pause)
+            time.sleep(random.uniform(0.01, 0.1))
     raise WtnameError(f"no free name after {_TRIES} tries; pass another --name")
 
 
@@ -137,13 +136,13 @@ def is_near(repo: Repository, chosen: Settings, path: Path) -> bool:
     """Whether a path is beside the repository, or where new worktrees go: what a repository says of other places is
     not to be relied on."""
     usual = settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch="x").parent
-    near = path.parent == usual or folders.is_inside(path.parent, repo.beside.parent)
+    near = path.parent in (usual, repo.beside.parent) and not path.name.startswith(".")
     return path.is_absolute() and ".." not in path.parts and near
 
 
 def place(path: Path) -> dict[str, object]:
     """What the journal has to know of a folder before it is made: where, what is missing above it, if it is there."""
-    above = itertools.takewhile(lambda folder: not folder.is_dir(), path.parents)
+    above = itertools.takewhile(lambda folder: not os.path.isdir(folder), path.parents)
     return {"path": str(path), "above": [str(folder) for folder in above], "there": folders.is_there(path)}
 
 
@@ -153,6 +152,7 @@ def make(repo: Repository, entry: Entry, wanted: Worktree, fixed: bool, descript
     with refs.Describing(repo, wanted.branch, description) as describing:
         try:
             folders.make(wanted.path)
+            entry.note(made=True)
             said = repo.add_worktree(wanted.path, wanted.branch)
         except FileExistsError as error:
             entry.note(there=True)
@@ -181,6 +181,9 @@ def mend(repo: Repository, entry: Entry) -> str | None:
         if not refs.settings(repo, branch).get("description"):
             refs.describe(repo, branch, description)
         return f"{branch} was made when wtname was killed, and stays: {path}"
+    if not entry.alive and refs.tip(repo, branch) != commit:
+        records.unlock_unfinished(records.record(repo, path))
+        return f"{branch} was half made, but somebody works on it by now; it stays"
     kept = take_back(repo, entry, branch, [commit])
     refs.forget_description(repo, branch, description)
     if refs.delete_branch(repo, branch, commit):
@@ -201,7 +204,8 @@ def take_back(repo: Repository, entry: Entry, branch: str | None, commits: list[
     record = records.record(repo, path)
     ours = record is not None and (not records.is_whole(record) or records.branch(record) == branch)
     kept = ""
-    if record and ours and records.is_linked(record, path):
+    made = bool(entry.facts.get("made"))  # else git was not asked for anything, and a record is somebody else's
+    if record and ours and made and records.is_linked(record, path):
         if not entry.alive:
             from wtname import removal
 
@@ -210,7 +214,7 @@ def take_back(repo: Repository, entry: Entry, branch: str | None, commits: list[
         folders.delete(aside)
     elif not entry.facts.get("there"):
         folders.remove_if_empty(path)
-    if ours or record is None:
+    if made and (ours or record is None):
         records.forget(repo, path)
     for above in entry.texts("above"):
         if Path(above) in path.parents:

@@ -44,7 +44,10 @@ class PromptCommand(click.Command):
 
 
 def say(text: str) -> None:
-    click.echo("wtname: " + " ".join(text.split()), err=True)
+    """Tell people: one line, in which what others wrote is shown and never obeyed."""
+    from wtname.display import visible
+
+    click.echo("wtname: " + visible(" ".join(text.split())), err=True)
 
 
 def print_json(value: object) -> None:

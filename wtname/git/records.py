@@ -41,6 +41,13 @@ def is_whole(record: Path) -> bool:
     return (record / "HEAD").exists()
 
 
+def unlock_unfinished(record: Path | None) -> None:
+    """Let a worktree that git did not finish count as one, as somebody went on with it."""
+    if record and not is_whole(record):
+        with contextlib.suppress(OSError):
+            (record / "locked").unlink()
+
+
 def branch(record: Path) -> str | None:
     """The branch that the worktree is on by its record."""
     with contextlib.suppress(OSError):

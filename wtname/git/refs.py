@@ -16,6 +16,8 @@ from wtname.git.repository import Repository
 
 PATIENCE = 5.0  # seconds with another git at work
 STALE = 60.0  # seconds after which a lock that nobody touches is a dead git's
+# It would not lock a reference because that is not as it should be, and waiting does not change it.
+_IN_VAIN = re.compile("but expected|unable to resolve reference|reference already exists")
 _DESCRIPTION = 4000  # characters of a prompt that are kept
 
 
@@ -34,16 +36,14 @@ def act(repo: Repository, *args: str) -> str:
 
 def patiently(repo: Repository, *args: str) -> str:
     """Have git change something, again while another git holds a lock; what git says of the last try is raised."""
-    waited = 0.0
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             return act(repo, *args)
         except GitError as error:
-            if not is_busy(error) or waited > PATIENCE:
+            if not is_busy(error) or _IN_VAIN.search(str(error)) or time.monotonic() > until:
                 raise
-        pause = random.uniform(0.01, 0.1)
-        waited += pause
-        time.sleep(pause)
+        time.sleep(random.uniform(0.01, 0.1))
 
 
 def break_lock(repo: Repository, error: GitError, since: float) -> bool:
@@ -67,7 +67,8 @@ def release(locks: Iterable[Path], since: float) -> None:
                 if not os.path.samestat(first, lock.stat()):
                     break
             else:
-                raise WtnameError(f"a git that was killed may have left {lock}; try again in a minute")
+                if not _break(lock, since):
+                    raise WtnameError(f"a git that was killed may have left {lock}; try again in a minute")
 
 
 def _break(lock: Path, since: float) -> bool:

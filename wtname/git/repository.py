@@ -7,18 +7,19 @@ import itertools
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 
 from wtname.errors import GitError, WtnameError
-from wtname.git.process import Running, environment, executable, one_line
+from wtname.git.process import Running, environment, executable, is_busy, one_line
 
 _SETTINGS = (
     r"^(wtname\.|core\.(worktree|bare|sshcommand)$|user\.email$|init\.defaultbranch$|checkout\.defaultremote$"
     r"|submodule\.recurse$|remote\..*\.url$|branch\..*\.(remote|merge)$)"
 )
 _REFS = "--format=%(refname) %(objectname) %(symref) %(HEAD)"
-_PLAINLY_LEGAL = re.compile(r"(?!HEAD\Z)[A-Za-z0-9_]+(?:[-/][A-Za-z0-9_]+)*\Z")
+_PLAINLY_LEGAL = re.compile(r"[A-Za-z0-9_]+(?:[-/][A-Za-z0-9_]+)*\Z")
 # What to do where a checkout fails and git's words alone do not say it.
 _HINTS = {
     "promisor remote": "this partial clone lacks files that it has to reach its remote for",
@@ -211,10 +212,10 @@ class Repository:
 
     def allows(self, branch: str) -> bool:
         """Whether git takes this as the name of a branch."""
+        if branch.startswith("-") or "\0" in branch or branch.upper() == "HEAD" or branch == "@":
+            return False
         if _PLAINLY_LEGAL.match(branch):
             return True
-        if branch.startswith("-") or "\0" in branch:
-            return False
         try:
             self.ask("check-ref-format", "refs/heads/" + branch).output()
         except GitError:
@@ -267,5 +268,15 @@ class Repository:
 
     def worktrees(self) -> list[dict[str, str]]:
         """Every worktree git knows of: `worktree` (its path), `branch` (the full reference) and what else is told."""
-        blocks = self.act("worktree", "list", "--porcelain").output().split("\n\n")
+        blocks = self._listed_worktrees().split("\n\n")
         return [dict(line.partition(" ")[::2] for line in block.split("\n")) for block in blocks if block.strip()]
+
+    def _listed_worktrees(self) -> str:
+        for _ in range(100):
+            try:
+                return self.act("worktree", "list", "--porcelain").output()
+            except GitError as error:  # git dies on the record of a worktree that another is just making
+                if not is_busy(error):
+                    raise
+            time.sleep(0.02)
+        return self.act("worktree", "list", "--porcelain").output()

@@ -57,6 +57,12 @@ def trunk(repo: Repository) -> str | None:
     return next((name for name in names if name and repo.refs.commit("refs/heads/" + name)), None)
 
 
+def trunk_branch(repo: Repository, trunk: str | None) -> str:
+    """The local branch that goes with the one that work is merged into: `release/1.0` for origin/release/1.0."""
+    found = base.branch_of(repo, "refs/remotes/" + trunk.removeprefix("refs/remotes/")) if trunk else None
+    return found[1] if found else trunk or ""
+
+
 class Dirt:
     """The changed files of many worktrees, counted side by side while other work goes on."""
 

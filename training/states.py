@@ -1,0 +1,138 @@
+"""The copying teacher's hidden states as a second thing to learn: what it makes of each word of the prompt.
+
+A layer of the student is drawn to them through a linear head (TinyBERT, Jiao et al. 2020). It works between different
+tokenizers, as the two meet at the words: the student at a word's first token, the teacher in the mean of its pieces.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from training.batches import padded
+from training.copy_model import CLS, MAX_SOURCE, SEP, CopyTeacher, load_teacher
+from training.objective import Objective
+
+RATE = 2e-3  # peak, for the head
+SPACES = ("Ġ", "▁")  # how byte-level and SentencePiece vocabularies write the space before a word
+
+
+class Words(NamedTuple):
+    """Words of a batch: where each begins in the student's flat ids, and which flat pieces of `source` are whose."""
+
+    starts: Tensor
+    source: Tensor
+    pieces: Tensor
+    owners: Tensor
+    rows: int
+
+
+class States(nn.Module):
+    """An objective plus `weight` times the error in the teacher's states, over their variance."""
+
+    def __init__(
+        self, objective: Objective, tokenizer: Tokenizer, teacher: CopyTeacher, pieces: Tokenizer, weight: float = 1.0
+    ) -> None:
+        super().__init__()
+        student = objective.student
+        self.objective = objective
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.head = nn.Linear(student.shape.hidden, teacher.words.weight.shape[1])
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.tokenizer = tokenizer
+        self.pieces = pieces
+        self.weight = weight
+        self.begins = np.zeros(student.shape.vocab, dtype=bool)
+        self.begins[[i for token, i in tokenizer.get_vocab().items() if token.startswith(SPACES)]] = True
+        self.rows = self.matched = 0
+        self.seen: Tensor | None = None
+        student.layers[len(student.layers) * 2 // 3].register_forward_hook(self._see)
+
+    def _see(self, layer: nn.Module, _: object, out: Tensor) -> None:
+        self.seen = out if layer.training else None
+
+    def learner(self) -> nn.ModuleDict:
+        """What learns, and what a checkpoint has to hold: the student and the head."""
+        return nn.ModuleDict({"student": self.objective.student, "head": self.head})
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """For the head alone."""
+        return torch.optim.AdamW(self.head.parameters(), lr=RATE)
+
+    def share(self) -> float | None:
+        """The share of the rows whose words could be told apart, of those this process has learnt from."""
+        return round(self.matched / self.rows, 4) if self.rows else None
+
+    def words(self, ids: Tensor, prompt: Tensor) -> Words | None:
+        """The words of the rows' prompts; rows whose words the two tokenizers count differently are left out."""
+        # Between the markers: the first and the last of a prompt's tokens (naming.render).
+        told = [row[1 : end - 1] for row, end in zip(ids.cpu().numpy(), prompt.tolist())]
+        texts = [text.removeprefix(" ").split(" ") for text in self.tokenizer.decode_batch([t.tolist() for t in told])]
+        encoded = self.pieces.encode_batch(texts, is_pretokenized=True, add_special_tokens=False)
+        source = padded([[CLS, *e.ids[:MAX_SOURCE], SEP] for e in encoded])
+        starts, pieces, owners = [], [], []
+        count = rows = 0
+        for i, (tokens, text, e) in enumerate(zip(told, texts, encoded)):
+            at = np.flatnonzero(self.begins[tokens])
+            if not len(at) == len(text) == len(set(e.word_ids)):
+                continue
+            rows += 1
+            owner = np.array(e.word_ids[:MAX_SOURCE])
+            # A word that is cut off has no mean.
+            whole = len(text) if len(e.ids) <= MAX_SOURCE else int(owner[-1])
+            kept = np.flatnonzero(owner < whole)
+            starts.append(i * ids.shape[1] + 1 + at[:whole])
+            pieces.append(i * source.shape[1] + 1 + kept)
+            owners.append(count + owner[kept])
+            count += whole
+        if count < 2:  # one word has no variance
+            return None
+        flat = [torch.from_numpy(np.concatenate(each)).to(ids.device) for each in (starts, pieces, owners)]
+        return Words(flat[0], source.to(ids.device), flat[1], flat[2], rows)
+
+    @torch.no_grad()
+    def wanted(self, words: Words) -> Tensor:
+        """The teacher's state of each word (words, hidden): the mean over its pieces."""
+        with torch.autocast(words.source.device.type, dtype=torch.bfloat16):
+            states = self.teacher.encode(words.source)[0].float().flatten(0, 1)[words.pieces]
+        total = states.new_zeros(len(words.starts), states.shape[1]).index_add_(0, words.owners, states)
+        return total / torch.bincount(words.owners, minlength=len(total))[:, None]
+
+    def error(self, ids: Tensor, prompt: Tensor) -> Tensor:
+        """Mean squared error over the variance of what is wanted, for what the student has just seen."""
+        assert self.seen is not None
+        seen, self.seen = self.seen.flatten(0, 1), None
+        words = self.words(ids, prompt)
+        self.rows += len(ids)
+        if words is None:
+            # Other processes wait for the head's gradients.
+            return 0.0 * (self.head.weight.sum() + self.head.bias.sum())
+        self.matched += words.rows
+        want = self.wanted(words)
+        with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+            said = self.head(F.rms_norm(seen[words.starts].float(), seen.shape[-1:]))
+        return F.mse_loss(said.float(), want) / want.var(0).mean().clamp(min=1e-6)
+
+    def forward(self, ids: Tensor, prompt: Tensor, where: Tensor, want: Tensor) -> Tensor:
+        """The objective's loss and the states' share; see Mix.tensors for what is given."""
+        loss: Tensor = self.objective(ids, prompt, where, want)
+        return loss + self.weight * self.error(ids, prompt) if self.weight else loss
+
+
+def states_of(objective: Objective, folder: Path, weight: float, tokenizer: Tokenizer) -> States:
+    """The objective with the states of the copying teacher in `folder`. Raises ClickException where it is none."""
+    try:
+        teacher, pieces = load_teacher(folder)
+    except (OSError, KeyError, RuntimeError) as error:
+        raise click.ClickException(
+            f"{folder} holds no copying teacher; train one with training.copy_teacher"
+        ) from error
+    return States(objective, tokenizer, teacher, pieces, weight)
