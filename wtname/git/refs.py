@@ -94,10 +94,18 @@ def make_branch(repo: Repository, branch: str, commit: str, mark: str) -> None:
 
 def is_made_by(repo: Repository, branch: str, mark: str) -> bool:
     """Whether a branch is there and was made with this mark."""
-    if not tip(repo, branch):
-        return False
+    for _ in range(40):  # git may stumble over what another is just writing
+        if not tip(repo, branch):
+            return False
+        with contextlib.suppress(GitError):
+            return _first_entry(repo, branch) == mark
+        time.sleep(0.05)
+    return _first_entry(repo, branch) == mark
+
+
+def _first_entry(repo: Repository, branch: str) -> str:
     log = repo.act("log", "-g", "-s", "--no-show-signature", "--no-color", "--format=%gs", "refs/heads/" + branch, "--")
-    return log.output().rstrip("\n").rpartition("\n")[2] == mark
+    return log.output().rstrip("\n").rpartition("\n")[2]
 
 
 def delete_branch(repo: Repository, branch: str, commit: str) -> bool:
