@@ -15,6 +15,7 @@ from wtname import settings
 from wtname.errors import WtnameError
 from wtname.git import Repository
 from wtname.git.origins import values
+from wtname.git.process import wait
 from wtname.trust import Batch
 
 FILE = ".wtname"
@@ -82,7 +83,7 @@ def run(repo: Repository, branch: str, folder: Path, wanted: list[str]) -> Itera
         if failed:
             yield Done(command, skipped="one before it failed")
         elif plain is None:
-            code = _wait(
+            code = wait(
                 subprocess.Popen(_shell(command), cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=_STDERR)
             )
             failed = code != 0
@@ -120,15 +121,6 @@ def _shell(command: str) -> list[str] | str:
         shell = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "cmd.exe")
         return f'"{shell}" /d /s /c "{command}"'
     return ["/bin/sh", "-c", command]
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    try:
-        return process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
 
 
 def _make_log(common: Path, branch: str) -> Path:

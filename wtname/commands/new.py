@@ -18,6 +18,7 @@ from wtname.commands.shared import (
     name_facts,
     print_json,
     print_path,
+    put_in_order,
     read_prompt,
     say,
     unwound_by_signals,
@@ -59,7 +60,7 @@ def new(
     model: str | None,
 ) -> None:
     """Make a branch and a worktree for a task, and print the worktree's path."""
-    from wtname import git, journal, settings, template, tickets, worktree
+    from wtname import git, settings, template, tickets, worktree
     from wtname.commands.furnish import furnish
     from wtname.git.base import Gap, choose
 
@@ -95,8 +96,7 @@ def new(
         if dry_run:
             made = worktree.plan(repo, chosen, name, ticket=ticket, path=path)
         else:
-            for line in journal.recover(repo):
-                say(line)
+            put_in_order(repo)
             made = worktree.create(repo, chosen, name, ticket=ticket, path=path, description=text)
         click.echo(made.said, err=True, nl=False)
         if warning := gap.warning():

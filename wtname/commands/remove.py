@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wtname.commands.shared import folder_option, json_option, print_json, print_path, say, unwound_by_signals
+from wtname.commands.shared import (
+    folder_option,
+    json_option,
+    print_json,
+    print_path,
+    put_in_order,
+    say,
+    unwound_by_signals,
+)
 
 if TYPE_CHECKING:
     from wtname.removal import Removed
@@ -28,11 +36,10 @@ def remove(names: tuple[str, ...], force: bool, keep_branch: bool, cwd: Path | N
 
     Changed files, things half done and commits that are neither merged nor pushed are refused without --force. Forced
     or not, everything but ignored files can be had again: wtname restore."""
-    from wtname import git, journal, removal
+    from wtname import git, removal
 
     with unwound_by_signals(), git.Repository(cwd) as repo:
-        for line in journal.recover(repo):
-            say(line)
+        put_in_order(repo)
         report(removal.remove_all(repo, names, os.environ, force, keep_branch), as_json)
 
 
@@ -46,11 +53,11 @@ def prune(gone: bool, dry_run: bool, cwd: Path | None, as_json: bool) -> None:
     worktrees whose folders are gone; and what is in the trash for longer than wtname.trashdays (30).
 
     What is changed, locked, half done, new, or where you are, stays. wtname restore brings any of it back."""
-    from wtname import git, journal, pruning
+    from wtname import git, pruning
 
     with unwound_by_signals(), git.Repository(cwd) as repo:
-        for line in [] if dry_run else journal.recover(repo):
-            say(line)
+        if not dry_run:
+            put_in_order(repo)
         swept = pruning.prune(repo, os.environ, gone=gone, dry_run=dry_run)
         for name in swept.expired:
             say(f"{'would go' if dry_run else 'gone'} from the trash for good: {name}")

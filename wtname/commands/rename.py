@@ -17,6 +17,7 @@ from wtname.commands.shared import (
     model_option,
     name_facts,
     print_json,
+    put_in_order,
     read_prompt,
     say,
     unwound_by_signals,
@@ -48,15 +49,15 @@ def rename(
 ) -> None:
     """Rename the branch of the worktree you are in, and print its new name. Without PROMPT the name comes from its
     commits, or else from what is changed. Settings and reflog of the branch are kept; its folder keeps its name."""
-    from wtname import git, journal, renaming, settings, tickets
+    from wtname import git, renaming, settings, tickets
 
     if undo and (prompt or name or ticket or force or move):
         raise click.UsageError("--undo takes the old name and place; pass nothing with it.")
     given = bool(prompt) or not (name or undo or sys.stdin.isatty())
     text = read_prompt(prompt) if given else ""
     with unwound_by_signals(), git.Repository(cwd) as repo:
-        for line in [] if dry_run else journal.recover(repo):
-            say(line)
+        if not dry_run:
+            put_in_order(repo)
         chosen = settings.load(repo.config, os.environ)
         one = renaming.subject(repo)
         facts: dict[str, object] = {"name": name, "source": "user"}

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import click
 
-from wtname.commands.shared import folder_option, json_option, print_json, print_path, say, unwound_by_signals
+from wtname.commands.shared import (
+    folder_option,
+    json_option,
+    print_json,
+    print_path,
+    put_in_order,
+    say,
+    unwound_by_signals,
+)
 
 
 @click.command()
@@ -19,7 +27,7 @@ from wtname.commands.shared import folder_option, json_option, print_json, print
 def restore(name: str | None, listed: bool, cwd: Path | None, as_json: bool) -> None:
     """Bring back a worktree that wtname removed, and print its folder. NAME is a branch or a line of --list; without
     it, it is the one removed last."""
-    from wtname import git, journal, restoring, settings
+    from wtname import git, restoring, settings
     from wtname.display import visible
     from wtname.git import trash
 
@@ -33,8 +41,7 @@ def restore(name: str | None, listed: bool, cwd: Path | None, as_json: bool) -> 
                     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
                     click.echo(f"{visible(kept.name)}\t{when}\t{visible(kept.path)}")
             return
-        for line in journal.recover(repo):
-            say(line)
+        put_in_order(repo)
         kept = restoring.find(repo, name)
         done = restoring.restore(repo, kept, settings.load(repo.config, os.environ))
     click.echo(done.said, err=True, nl=False)

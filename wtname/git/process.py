@@ -83,6 +83,36 @@ class Running:
             self.process.communicate()
 
 
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a process; who is interrupted meanwhile ends it first."""
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def run(argv: list[str | Path], cwd: Path, env: dict[str, str], show: bool = False) -> tuple[int, str]:
+    """The exit code of git, and what it and its hooks had to say; `show`: what they say on stderr goes to ours."""
+    import tempfile
+
+    # Not a pipe: a hook may leave a daemon behind that holds it open for ever.
+    with tempfile.TemporaryFile() as said:
+        code = wait(
+            subprocess.Popen(
+                [executable(), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=None if show else said,
+                cwd=cwd,
+                env=env,
+            )
+        )
+        said.seek(0)
+        return code, os.fsdecode(said.read())
+
+
 def version() -> tuple[int, ...]:
     """git's version as numbers: (2, 39, 5)."""
     return tuple(int(part) for part in re.findall(r"\d+", Running("--version").output())[:3])

@@ -15,9 +15,7 @@ def record(repo: Repository, path: Path) -> Path | None:
     """The folder in which git keeps the worktree at this path: the one that its .git file names, if it is one of this
     repository's, or else the one that names the path."""
     with contextlib.suppress(OSError):
-        text = os.fsdecode((path / ".git").read_bytes())
-        if text.startswith("gitdir: "):
-            found = Path(os.path.normpath(path / text[len("gitdir: ") :].rstrip("\r\n")))
+        if found := _named(path):
             return found if found.parent.samefile(repo.common_dir / "worktrees") else None
     place = Path(os.path.realpath(path))
     for found in _records(repo):
@@ -26,6 +24,14 @@ def record(repo: Repository, path: Path) -> Path | None:
             if Path(os.path.realpath(found / named)).parent == place:
                 return found
     return None
+
+
+def _named(path: Path) -> Path | None:
+    """The record that a folder's .git file names. Raises OSError where there is no such file."""
+    text = os.fsdecode((path / ".git").read_bytes())
+    if not text.startswith("gitdir: "):
+        return None
+    return Path(os.path.normpath(path / text[len("gitdir: ") :].rstrip("\r\n")))
 
 
 def _records(repo: Repository) -> list[Path]:
@@ -73,9 +79,8 @@ def relocate(record: Path, path: Path) -> None:
 def is_linked(record: Path, path: Path) -> bool:
     """Whether the folder at this path says that it is the worktree of this record."""
     with contextlib.suppress(OSError):
-        text = os.fsdecode((path / ".git").read_bytes())
-        named = Path(os.path.normpath(path / text.removeprefix("gitdir: ").rstrip("\r\n")))
-        return named.name == record.name and named.parent.samefile(record.parent)
+        if named := _named(path):
+            return named.name == record.name and named.parent.samefile(record.parent)
     return False
 
 

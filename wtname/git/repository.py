@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import re
-import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
 
 from wtname.errors import GitError, WtnameError
-from wtname.git.process import Running, environment, executable, is_busy, one_line
+from wtname.git.process import Running, environment, is_busy, one_line, run
 
 _SETTINGS = (
     r"^(wtname\.|core\.(worktree|bare|sshcommand)$|user\.email$|init\.defaultbranch$|checkout\.defaultremote$"
@@ -232,32 +230,10 @@ class Repository:
     def add_worktree(self, path: Path, branch: str) -> str:
         """Check a branch out into a new folder; what git or its hooks had to say is returned.
         A post-checkout hook that fails has no say: git keeps the worktree, and so do we."""
-        import tempfile
-
         git_dir, _, env = self._dirs
-        argv: list[str | Path] = [
-            executable(),
-            f"--git-dir={git_dir}",
-            "worktree",
-            "add",
-            "--quiet",
-            "--",
-            path,
-            branch,
-        ]
-        # Not a pipe: a hook may leave a daemon behind that holds it open for ever.
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=self.common_dir, env=env
-            )
-            try:
-                code = process.wait()
-            except BaseException:
-                process.terminate()
-                process.wait()
-                raise
-            said.seek(0)
-            text = os.fsdecode(said.read())
+        code, text = run(
+            [f"--git-dir={git_dir}", "worktree", "add", "--quiet", "--", path, branch], self.common_dir, env
+        )
         if code > 0 and (path / ".git").exists():
             return f"{text}the post-checkout hook failed with exit code {code}; the worktree is there all the same\n"
         if code:

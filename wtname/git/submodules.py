@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 from pathlib import Path
 
 from wtname.errors import GitError
-from wtname.git.process import executable, one_line
+from wtname.git.process import one_line, run
 from wtname.git.repository import Repository
 
 
@@ -23,25 +20,7 @@ def has_submodules(folder: Path) -> bool:
 def fill(repo: Repository, folder: Path, show: bool) -> None:
     """Fetch and check out a worktree's submodules and theirs; `show`: let git write its progress to stderr.
     Raises GitError with git's words."""
-    argv: list[str | Path] = [
-        executable(),
-        "submodule",
-        "update",
-        "--init",
-        "--recursive",
-        "--progress" if show else "--quiet",
-    ]
-    with tempfile.TemporaryFile() as said:  # not a pipe: a hook may leave a daemon behind that holds it open
-        out = None if show else said
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=said, stderr=out, cwd=folder, env=repo.environment
-        )
-        try:
-            code = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        said.seek(0)
-        if code:
-            raise GitError(one_line(os.fsdecode(said.read())) or "git submodule update failed", max(code, 1))
+    argv: list[str | Path] = ["submodule", "update", "--init", "--recursive", "--progress" if show else "--quiet"]
+    code, said = run(argv, folder, repo.environment, show)
+    if code:
+        raise GitError(one_line(said) or "git submodule update failed", max(code, 1))
