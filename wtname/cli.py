@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import click
 
+from wtname.lazy import LazyGroup
 from wtname.errors import WtnameError
 
-# Each command and the module that has it, imported when asked for: a cold start pays for one.
+# Each command and the module that has it.
 COMMANDS = {
     "suggest": "suggest",
     "new": "new",
@@ -27,21 +27,7 @@ COMMANDS = {
 }
 
 
-class _Group(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command = getattr(import_module(f"wtname.commands.{COMMANDS[name]}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        extra["windows_expand_args"] = False  # a prompt's * and $HOME are text on every system
-        return super().main(*args, **extra)
-
+class _Main(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -74,7 +60,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     ctx.exit()
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Main, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print it.")
 def main() -> None:
     """Turn a task in words into a git branch name and a worktree, offline."""
