@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from wtname.lazy import LazyGroup
 from wtname.errors import WtnameError
+from wtname.lazy import LazyGroup
 
 # Each command and the module that has it.
 COMMANDS = {
