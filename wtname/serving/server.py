@@ -1,0 +1,76 @@
+"""The server: its tools with what a client is told of them, and serving them on stdin and stdout."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+from mcp.server import MCPServer
+from mcp_types import ToolAnnotations
+
+from wtname.models import TRIAL
+from wtname.namer import Namer
+from wtname.serving import tools
+from wtname.serving.roots import Limit
+from wtname.serving.session import State
+
+_INSTRUCTIONS = """\
+Names for git branches from a task in plain words, and worktrees to go with them, offline. Before you start on a task
+that deserves a branch of its own, call create_worktree with the user's words and work in the folder that it returns.
+Where you are in a worktree already, on a branch that says nothing, call rename_branch once the task is clear."""
+
+
+def serve(namer: Namer, limit: Limit) -> None:
+    """Serve one client on stdin and stdout until it goes."""
+    logging.basicConfig(level=logging.ERROR, format="wtname: %(message)s")  # on stderr, and before the SDK does it
+    make(namer, limit).run()
+
+
+def make(namer: Namer, limit: Limit) -> MCPServer[State]:
+    """The server with its tools; the model is loaded in the background once it runs."""
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[State]) -> AsyncIterator[State]:
+        threading.Thread(target=_warm, args=[namer], daemon=True).start()
+        yield State(namer, limit)
+
+    try:
+        version = metadata.version("wtname")
+    except metadata.PackageNotFoundError:
+        version = ""
+    server = MCPServer(
+        "wtname", title="wtname", version=version, instructions=_INSTRUCTIONS, log_level="ERROR", lifespan=lifespan
+    )
+
+    def annotations(title: str, *, reads: bool, destroys: bool, same: bool, reaches: bool = False) -> ToolAnnotations:
+        return ToolAnnotations(
+            title=title,
+            read_only_hint=reads,
+            destructive_hint=destroys,
+            idempotent_hint=same,
+            open_world_hint=reaches,
+        )
+
+    server.tool(annotations=annotations("Suggest a branch name", reads=True, destroys=False, same=True))(
+        tools.suggest_branch_name
+    )
+    # It may fetch from a remote, and the commands for new worktrees reach wherever they like.
+    server.tool(annotations=annotations("Create a worktree", reads=False, destroys=False, same=False, reaches=True))(
+        tools.create_worktree
+    )
+    # The old name is gone afterwards: that is no addition, although `undo` takes it back.
+    server.tool(annotations=annotations("Rename a branch", reads=False, destroys=True, same=True))(tools.rename_branch)
+    server.tool(annotations=annotations("List worktrees", reads=True, destroys=False, same=True))(tools.list_worktrees)
+    # Once it is gone, the end of its name may mean another one.
+    server.tool(annotations=annotations("Remove a worktree", reads=False, destroys=True, same=False))(
+        tools.remove_worktree
+    )
+    return server
+
+
+def _warm(namer: Namer) -> None:
+    namer.load()
+    namer.name(TRIAL)
