@@ -17,6 +17,7 @@ _DEFINES = re.compile(
     r"\s+(?:\w+\s+)?([A-Za-z_]\w{3,40})",
     re.M,
 )
+_SAFE = ("--no-ext-diff", "--no-textconv", "--no-renames", "--no-color")
 _HUNK = re.compile(r"^@@[^@]*@@ .*?([A-Za-z_]\w{3,40})\s*[({:]", re.M)
 
 
@@ -44,19 +45,35 @@ def subjects(repo: Repository, path: Path, start: str) -> list[str]:
 
 def changes(repo: Repository, path: Path, start: str) -> Changes:
     """What differs from then in a worktree: committed, staged, changed, and files that nobody tracks yet."""
-    safe = ("--no-ext-diff", "--no-textconv", "--no-renames", "--no-color")
-    status = repo.ask_in(path, "diff", *safe, "--name-status", "-z", start, "--")
+    status = repo.ask_in(path, "diff", *_SAFE, "--name-status", "-z", start, "--")
     untracked = repo.ask_in(path, "ls-files", "-z", "--others", "--exclude-standard")
-    patch = repo.ask_in(path, "diff", *safe, "-U0", start, "--").output()[:_SEEN]
-    fields = status.output().split("\0")
+    patch = repo.ask_in(path, "diff", *_SAFE, "-U0", start, "--").output()[:_SEEN]
+    new = [name for name in untracked.output().split("\0") if name]
+    patch += "".join(_as_added(path / name) for name in new[:_FILES])
+    found = _read(status.output(), patch)
+    return found._replace(added=found.added + new)
+
+
+class Staged:
+    """What the commit in the making changes, asked for while something else is done; where a hook asks, in its
+    environment: `commit -a` and `commit FILE` have an index of their own."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._status = repo.ask("diff", *_SAFE, "--cached", "--name-status", "-z")
+        self._patch = repo.ask("diff", *_SAFE, "--cached", "-U0")
+
+    def changes(self) -> Changes:
+        """It, read."""
+        return _read(self._status.output(), self._patch.output()[:_SEEN])
+
+
+def _read(status: str, patch: str) -> Changes:
+    fields = status.split("\0")
     files: dict[str, list[str]] = {"A": [], "D": []}
     changed: list[str] = []
     for what, name in zip(fields[::2], fields[1::2], strict=False):
         files.get(what, changed).append(name)
-    new = [name for name in untracked.output().split("\0") if name]
-    patch += "".join(_as_added(path / name) for name in new[:_FILES])
-    defines, within = _unique(_DEFINES.findall(patch)), _unique(_HUNK.findall(patch))
-    return Changes(files["A"] + new, changed, files["D"], defines, within)
+    return Changes(files["A"], changed, files["D"], _unique(_DEFINES.findall(patch)), _unique(_HUNK.findall(patch)))
 
 
 def _as_added(file: Path) -> str:
