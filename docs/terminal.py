@@ -1,14 +1,16 @@
-"""Draw docs/terminal.svg from a real run of wtname in a throw-away repository.
+"""Draw the terminal pictures of README and docs/ from real runs of wtname in throw-away repositories.
 
-    python docs/terminal.py
+    python docs/terminal.py [SCENE...]
 
-Every line of output in the picture is what the commands below printed; only the temporary folder reads `~`.
+Every line of output in a picture is what its commands printed; only the temporary folder reads `~`. wtname has to be
+installed beside the Python that runs this; a scene with claude in it needs Claude Code, on PATH or as WTNAME_CLAUDE.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,61 +20,117 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-OUT = Path(__file__).with_name("terminal.svg")
-WIDTH = 96
+DOCS = Path(__file__).parent
+WIDTH = 100
+WHO = {"NAME": "Ada", "EMAIL": "ada@example.org"}
+BEGUN = {"GIT_AUTHOR_DATE": "2026-01-01T09:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T09:00:00Z"}
+PROMPT = "\x01"  # before the folder that a command runs in
 
-COMMANDS = [
-    'wtname new "Fix crash on zero-width columns"',
-    'wtname suggest "can u make the csv export not choke on emoji in customer names"',
-    'wtname suggest -n 3 "PROJ-214: retry webhooks with backoff when the endpoint times out"',
-    'wtname new "Fix crash on zero-width columns"',
-    "git worktree list",
-]
-
-
-WHO = {"NAME": "Ada", "EMAIL": "ada@example.org", "DATE": "2026-01-01T09:00:00Z"}
+SCENES = {
+    "terminal": [
+        'wtname new "Fix crash on zero-width columns"',
+        'wtname suggest "can u make the csv export not choke on emoji in customer names"',
+        'wtname suggest -n 3 "PROJ-214: retry webhooks with backoff when the endpoint times out"',
+        'wtname new "Fix crash on zero-width columns"',
+        "git worktree list",
+    ],
+    "shells": [
+        'eval "$(wtname init bash)"',
+        'wtn "Fix crash on zero-width columns"',
+        "git branch --show-current",
+        "wts main",
+        "wts crash",
+        "wtrm",
+        "pwd",
+    ],
+    "git-hook": [
+        "wtname hook install",
+        "git switch -q -c wt-3f9a1c2d",
+        "echo 'retries = 3' > webhooks.py && git add webhooks.py",
+        'git commit -q -m "Retry webhooks with exponential backoff"',
+        "wtname rename",
+        "git log --oneline --decorate -1",
+    ],
+    "claude-code": [
+        "wtname hook claude install --project",
+        "wtname hook claude status --project",
+        "export WTNAME_PROMPT='Fix crash on zero-width columns'",
+        """echo '{"hook_event_name": "WorktreeCreate", "session_id": "1", "cwd": ".", "name": "x"}' \\
+    | wtname hook worktree-create""",
+    ],
+    "mcp": [
+        "claude mcp add wtname -- wtname mcp",
+        "claude mcp list",
+    ],
+    "python": [
+        "cat name.py",
+        "python name.py",
+    ],
+}
+FILES = {
+    "python": {
+        "name.py": "from wtname import suggest, suggestions\n\n"
+        'print(suggest("Fix crash on zero-width columns").name)\n'
+        'for one in suggestions("Add a dark mode toggle to the settings page", 3):\n'
+        "    print(one.type, one.name, one.confidence)\n"
+    },
+}
 
 
 def environment(home: Path) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "WTNAME_", "XDG_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "WTNAME_", "XDG_", "CLAUDE"))}
     who = {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in WHO.items()}
-    return {**kept, **who, "HOME": str(home), "USERPROFILE": str(home), "GIT_CONFIG_NOSYSTEM": "1"}
+    path = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    if claude := os.environ.get("WTNAME_CLAUDE"):
+        path.insert(0, str(Path(claude).parent))
+    quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_ADVICE": "0", "WTNAME_DEADLINE": "10"}
+    return {**kept, **who, **quiet, "HOME": str(home), "USERPROFILE": str(home), "PATH": os.pathsep.join(path)}
 
 
-def shell(command: str, cwd: Path, env: dict[str, str]) -> str:
-    wtname = f'"{sys.executable}" -m wtname'
-    line = re.sub(r"\bwtname (?=suggest|new|model|bench|doctor)", lambda _: wtname + " ", command)
-    done = subprocess.run(line, shell=True, cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8")
-    if done.returncode or done.stderr:  # a fallback name is no picture of the model: try again on an idle machine
-        sys.exit(f"{command}: exit code {done.returncode}\n{done.stderr}")
-    return done.stdout
+def run(commands: list[str], repo: Path, env: dict[str, str]) -> list[tuple[str, str, str]]:
+    """(folder, command, what it printed) of commands that one bash runs one after the other."""
+    lines = ["set -e"]
+    for command in commands:
+        lines += [f"printf '{PROMPT}%s\\n' \"$PWD\"", command]
+    script = "\n".join(lines)
+    done = subprocess.run(["bash", "-c", script], cwd=repo, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = done.stdout.decode()
+    if done.returncode or "picked from the words" in text:
+        sys.exit(f"exit code {done.returncode}:\n{text}")
+    parts = [part.partition("\n") for part in text.split(PROMPT)[1:]]
+    return [(folder, command, said) for (folder, _, said), command in zip(parts, commands, strict=True)]
 
 
-def draw(home: Path) -> str:
+def draw(scene: str, home: Path) -> str:
     env = environment(home)
     repo = home / "shop"
-    shell(f'git init -q -b main "{repo}"', home, env)
-    shell("git commit -q --allow-empty -m start", repo, env)
+    subprocess.run(["git", "init", "-q", "-b", "main", repo], env=env, check=True)
+    subprocess.run(["git", "commit", "-q", "--allow-empty", "-m", "start"], cwd=repo, env=env | BEGUN, check=True)
+    for name, text in FILES.get(scene, {}).items():
+        (repo / name).write_text(text)
 
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
-    for number, command in enumerate(COMMANDS):
-        if number:
+    for number, (folder, command, said) in enumerate(run(SCENES[scene], repo, env)):
+        if number and scene == "terminal":
             console.print()
-        console.print(Text.assemble(("~/shop $ ", "bold green"), (command, "bold")))
-        console.print(Text(shell(command, repo, env).replace(str(home), "~").rstrip("\n")))
+        console.print(Text.assemble((f"{folder} $ ".replace(str(home), "~"), "bold green"), (command, "bold")))
+        if said := said.replace(str(home), "~").rstrip("\n"):
+            console.print(Text.from_ansi(said))
     svg = console.export_svg(title="wtname", unique_id="wtname")
     # Readers need no font server: without the web font the picture falls back to their own monospace.
     return re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.S)
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        svg = draw(Path(folder).resolve())
-    partial = OUT.with_suffix(".part")
-    partial.write_text(svg, encoding="utf-8")
-    partial.replace(OUT)
-    print(OUT)
+def main(scenes: list[str]) -> None:
+    for scene in scenes or SCENES:
+        with tempfile.TemporaryDirectory() as folder:
+            svg = draw(scene, Path(folder).resolve())
+        out = DOCS / f"{scene}.svg"
+        partial = out.with_suffix(".part")
+        partial.write_text(svg, encoding="utf-8")
+        partial.replace(out)
+        print(shlex.quote(str(out)))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

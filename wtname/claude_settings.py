@@ -1,0 +1,277 @@
+"""Set up Claude Code: its hooks in settings.json, changed in place; and what else is there that makes worktrees."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from wtname import json_edit
+from wtname.errors import WtnameError
+
+Scope = Literal["user", "project", "local"]
+SCOPES: tuple[Scope, ...] = ("user", "project", "local")
+
+# Claude Code's events, our commands for them, and the seconds that they have. Checking out a large repository takes
+# its time, and so does deleting one.
+EVENTS = {
+    "WorktreeCreate": ("worktree-create", 300),
+    "WorktreeRemove": ("worktree-remove", 120),
+    "UserPromptSubmit": ("user-prompt-submit", 10),
+}
+# Two hooks for one of these each make a worktree, and who comes first is Claude Code's.
+_ONE_ALONE = "WorktreeCreate"
+_OURS = re.compile(r"wtname\b.*\bhook\s+([a-z-]+)\W*\Z", re.S)
+
+
+class Found(NamedTuple):
+    """What one place says about hooks: our events, other tools' commands by event, the programs of ours that are not
+    there, and whether hooks are switched off."""
+
+    where: str
+    ours: list[str]
+    others: dict[str, list[str]]
+    missing: list[str]
+    disabled: bool = False
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """Claude Code's own folder."""
+    return Path(environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
+
+
+def file(scope: Scope, project: Path, environ: Mapping[str, str]) -> Path:
+    """The settings of the user, of a project, or of the user in a project."""
+    if scope == "user":
+        return home(environ) / "settings.json"
+    return project / ".claude" / ("settings.json" if scope == "project" else "settings.local.json")
+
+
+def command(scope: Scope) -> list[str]:
+    """How this wtname is called. Settings that a team shares say `wtname`, wherever each has it; the user's own say
+    where it is, as programs started from a desktop have another PATH, and a virtual environment may not be on any."""
+    if scope == "project":
+        return ["wtname"]
+    script = Path(os.path.abspath(sys.argv[0]))
+    if sys.platform == "win32" and not script.suffix:
+        script = script.with_suffix(".exe")
+    if script.stem == "wtname" and script.is_file() and os.access(script, os.X_OK):
+        return [str(script)]
+    return [sys.executable, "-m", "wtname"]
+
+
+def handler(called: list[str], event: str) -> dict[str, object]:
+    """Our hook for an event. With `args` no shell reads it."""
+    name, seconds = EVENTS[event]
+    return {"type": "command", "command": called[0], "args": [*called[1:], "hook", name], "timeout": seconds}
+
+
+def install(text: str, called: list[str]) -> str:
+    """The settings with our hooks, each once. Raises WtnameError where they are not as Claude Code has them."""
+    text = text if text.strip() else "{}\n"
+    _check(text)
+    for event in EVENTS:
+        wanted = handler(called, event)
+        ours = [part for part, value in _handlers(text, event) if _is_ours(value, event)]
+        if ours:
+            for _ in ours[1:]:
+                text = _without(text, event)
+            part, value = next((part, value) for part, value in _handlers(text, event) if _is_ours(value, event))
+            text = text if value == wanted else json_edit.replace(text, part, wanted)
+            continue
+        group = {"hooks": [wanted]}
+        at = json_edit.root(text)
+        if (hooks := json_edit.member(text, at, "hooks")) is None:
+            text = json_edit.append(text, at, {event: [group]}, "hooks")
+        elif (groups := json_edit.member(text, hooks.value, event)) is None:
+            text = json_edit.append(text, hooks.value, [group], event)
+        else:
+            text = json_edit.append(text, groups.value, group)
+    return text
+
+
+def uninstall(text: str) -> str:
+    """The settings without our hooks."""
+    if not text.strip():
+        return text
+    _check(text)
+    for event in EVENTS:
+        while any(_is_ours(value, event) for _, value in _handlers(text, event)):
+            text = _without(text, event)
+    return text
+
+
+def _without(text: str, event: str) -> str:
+    """The settings without the last hook of ours for an event, and without what is empty then."""
+    at = json_edit.root(text)
+    hooks = json_edit.member(text, at, "hooks")
+    assert hooks
+    groups = json_edit.member(text, hooks.value, event)
+    assert groups
+    for group in reversed(json_edit.parts(text, groups.value)):
+        inner = json_edit.member(text, group.value, "hooks")
+        assert inner
+        for part in reversed(json_edit.parts(text, inner.value)):
+            if not _is_ours(json.loads(text[part.value : part.end]), event):
+                continue
+            if len(json_edit.parts(text, inner.value)) > 1:
+                return json_edit.remove(text, inner.value, part)
+            if len(json_edit.parts(text, groups.value)) > 1:
+                return json_edit.remove(text, groups.value, group)
+            if len(json_edit.parts(text, hooks.value)) > 1:
+                return json_edit.remove(text, hooks.value, groups)
+            return json_edit.remove(text, at, hooks)
+    return text
+
+
+def _handlers(text: str, event: str) -> list[tuple[json_edit.Part, Any]]:
+    """The hooks for an event with their places."""
+    hooks = json_edit.member(text, json_edit.root(text), "hooks")
+    groups = json_edit.member(text, hooks.value, event) if hooks else None
+    found = []
+    for group in json_edit.parts(text, groups.value) if groups else []:
+        inner = json_edit.member(text, group.value, "hooks")
+        assert inner
+        found += [(part, json.loads(text[part.value : part.end])) for part in json_edit.parts(text, inner.value)]
+    return found
+
+
+def _check(text: str) -> None:
+    """Raise WtnameError where hooks have not the shape that Claude Code reads."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WtnameError(f"is no JSON ({error}); mend it first, comments are not allowed in it") from error
+    if not isinstance(told, dict):
+        raise WtnameError("is no JSON object; mend it first")
+    hooks = told.get("hooks", {})
+    good = isinstance(hooks, dict) and all(
+        isinstance(groups, list)
+        and all(isinstance(group, dict) and isinstance(group.get("hooks"), list) for group in groups)
+        for event, groups in hooks.items()
+        if event in EVENTS
+    )
+    if not good:
+        raise WtnameError('has "hooks" of another shape than Claude Code reads; mend them first')
+
+
+def _is_ours(value: object, event: str) -> bool:
+    found = _OURS.search(_said(value))
+    return found is not None and found[1] == EVENTS[event][0]
+
+
+def _said(value: object) -> str:
+    """A hook's command line, as far as it has one."""
+    if not isinstance(value, dict):
+        return str(value)
+    args = value.get("args")
+    words = [value.get("command"), *(args if isinstance(args, list) else [])]
+    return " ".join(word for word in words if isinstance(word, str)) or str(value.get("url") or value.get("type"))
+
+
+def look(where: str, text: str) -> Found:
+    """What settings, or a plugin's hooks.json, say about the events that concern us; raises as `install`."""
+    if not text.strip():
+        return Found(where, [], {}, [])
+    _check(text)
+    import shutil
+
+    ours: list[str] = []
+    others: dict[str, list[str]] = {}
+    programs: list[str] = []
+    for event in EVENTS:
+        values = [value for _, value in _handlers(text, event)]
+        mine = [value for value in values if _is_ours(value, event)]
+        ours += [event for _ in mine]
+        programs += [str(value["command"]) for value in mine if isinstance(value.get("args"), list)]
+        if foreign := [_said(value) for value in values if not _is_ours(value, event)]:
+            others[event] = foreign
+    missing = [program for program in dict.fromkeys(programs) if not shutil.which(program)]
+    return Found(where, ours, others, missing, json.loads(text).get("disableAllHooks") is True)
+
+
+def survey(project: Path, environ: Mapping[str, str]) -> Iterator[Found]:
+    """What each of the settings says, as far as they can be read, and each plugin that is switched on."""
+    enabled: dict[str, bool] = {}
+    seen: set[str] = set()
+    for scope in SCOPES:
+        place = file(scope, project, environ)
+        if (real := os.path.realpath(place)) in seen:  # a home that is a repository
+            continue
+        seen.add(real)
+        with contextlib.suppress(WtnameError, OSError, ValueError):
+            text = read(place)
+            yield look(scope, text)
+            told = json.loads(text or "{}").get("enabledPlugins")
+            enabled |= told if isinstance(told, dict) else {}
+    for name, folder in _plugins(home(environ)):
+        if enabled.get(name) is True:
+            with contextlib.suppress(WtnameError, OSError, ValueError):
+                yield look(f"plugin {name}", read(folder / "hooks" / "hooks.json"))
+
+
+def _plugins(claude: Path) -> Iterator[tuple[str, Path]]:
+    """The plugins that are installed, with their folders."""
+    try:
+        told = json.loads((claude / "plugins" / "installed_plugins.json").read_bytes())
+        for name, copies in told["plugins"].items():
+            yield from ((name, Path(copy["installPath"])) for copy in copies)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+
+
+def conflict(found: list[Found]) -> str | None:
+    """Another tool's hook that makes worktrees, where there is one."""
+    return next((f"{one.others[_ONE_ALONE][0]} ({one.where})" for one in found if _ONE_ALONE in one.others), None)
+
+
+def read(place: Path) -> str:
+    """Settings as text; nothing where there are none. Raises WtnameError where they cannot be read."""
+    try:
+        return place.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise WtnameError("is no UTF-8 text; mend it first") from error
+    except OSError as error:
+        raise WtnameError(f"cannot be read: {error.strerror}") from error
+
+
+def write(place: Path, before: str, text: str) -> None:
+    """Put settings in place in one step, where links to them lead, with their mode. Raises WtnameError where that
+    fails, or where somebody else has written them meanwhile."""
+    import tempfile
+
+    place = Path(os.path.realpath(place))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else None
+        if mode is not None and not os.access(place, os.W_OK):
+            raise WtnameError("is read-only; make it writable")
+        handle, new = tempfile.mkstemp(dir=place.parent, prefix=".wtname-", suffix=".json")
+        try:
+            with open(handle, "wb") as opened:
+                opened.write(text.encode("utf-8"))
+                opened.flush()
+                os.fsync(opened.fileno())
+            os.chmod(new, 0o666 & ~_umask() if mode is None else mode)
+            if read(place) != before:
+                raise WtnameError("was changed by another program meanwhile; try again")
+            os.replace(new, place)
+        except BaseException:
+            os.unlink(new)
+            raise
+    except OSError as error:
+        raise WtnameError(f"cannot be written: {error.strerror}; make {place.parent} writable") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
