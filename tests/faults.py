@@ -90,9 +90,16 @@ class Fault:
                     super().__init__(argv, **how)
                 finally:
                     fault.inside = False
-                if fault.mode == "after" and changes and fault.step(said):
+                self.is_last = fault.mode == "after" and changes and fault.step(said)
+                if self.is_last and how.get("stdin") != subprocess.PIPE:
                     self.wait()
                     fault.die()
+
+            def communicate(self, *args: Any, **how: Any) -> Any:
+                answer = super().communicate(*args, **how)
+                if self.is_last:  # it had to be told something first
+                    fault.die()
+                return answer
 
         os.write = torn  # type: ignore[assignment]
         os.fsync = lambda descriptor: fault.happen("fsync")  # type: ignore[assignment]
@@ -125,7 +132,7 @@ def preload() -> None:
     """Import what commands import when they need it: a child that is forked has it."""
     for name in ("new", "remove", "rename", "restore", "doctor", "furnish"):
         import_module("wtname.commands." + name)
-    for name in ("removal", "renaming", "restoring", "pruning", "settings", "tickets", "doctor", "display"):
+    for name in ("removal", "keeping", "renaming", "restoring", "pruning", "settings", "tickets", "doctor", "display"):
         import_module("wtname." + name)
     for name in ("json", "tempfile", "shutil", "importlib.metadata"):
         import_module(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, git, make_repository
-from wtname.git import Repository, base
+from wtname.git import Repository, base, refs
 from wtname.git.fetch import Fetch, _unasking
 
 
@@ -142,6 +142,21 @@ def test_a_local_branch_comes_before_a_remotes(run: Run, clone: Path) -> None:
     assert new(run)[0]["commit"] == git("rev-parse", "HEAD~1", cwd=clone)
 
 
+@pytest.mark.parametrize("stand", ["branch", "detached", "linked"])
+@pytest.mark.parametrize("args", [[], ["--base", "HEAD"], ["--base", "@"]])
+def test_head_is_that_of_where_we_stand(
+    run: Run, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: str, args: list[str]
+) -> None:
+    if stand == "linked":
+        git("worktree", "add", "-q", "-b", "mine", tmp_path / "linked", cwd=repo)
+        monkeypatch.chdir(tmp_path / "linked")
+    else:
+        git("checkout", "-q", *(["--detach"] if stand == "detached" else ["-b", "mine"]), cwd=repo)
+    head = commit(Path.cwd(), "of mine")
+    assert head != git("rev-parse", "main", cwd=repo)
+    assert new(run, *args)[0]["commit"] == head
+
+
 def test_flag_then_variable_then_config(run: Run, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for branch in ("c", "e", "f"):
         git("branch", branch, cwd=clone)
@@ -150,6 +165,109 @@ def test_flag_then_variable_then_config(run: Run, clone: Path, monkeypatch: pyte
     monkeypatch.setenv("WTNAME_BASE", "e")
     assert new(run)[0]["base"] == "e"
     assert new(run, "--base", "f")[0]["base"] == "f"
+
+
+# What something other than `git branch -d` left of a branch wt-x, or the user set before there was one.
+LEFT = {
+    "description": ["mine", "of two lines\nand a second value"],
+    "remote": ["origin"],
+    "merge": ["refs/heads/main", "refs/heads/other"],
+    "pushRemote": ["fork"],
+    "rebase": ["true"],
+    "wtnameRenamedFrom": ["older"],
+}
+
+
+def leave(clone: Path, left: dict[str, list[str]]) -> None:
+    for key, values in left.items():
+        for value in values:
+            git("config", "--add", f"branch.wt-x.{key}", value, cwd=clone)
+
+
+def said_of(clone: Path) -> dict[str, list[str]]:
+    with Repository(clone) as repository:
+        return refs.settings(repository, "wt-x")
+
+
+@pytest.mark.parametrize(
+    ("left", "prompt", "expected"),
+    [
+        (LEFT, "Fix it", {"description": ["Fix it"], "rebase": ["true"]}),
+        (LEFT, "", {"description": LEFT["description"], "rebase": ["true"]}),
+        ({}, "Fix it", {"description": ["Fix it"]}),
+        ({}, "", {}),
+    ],
+)
+def test_tracks_nothing_whatever_was_left(
+    run: Run, clone: Path, left: dict[str, list[str]], prompt: str, expected: dict[str, list[str]]
+) -> None:
+    leave(clone, left)
+    git("config", "branch.wt-x.y.remote", "origin", cwd=clone)  # another branch's
+    assert run("new", "--name", "x", *filter(None, [prompt])).exit_code == 0
+    assert said_of(clone) == expected
+    assert git("rev-parse", "--abbrev-ref", "wt-x@{upstream}", cwd=clone, code=128) == ""
+    assert git("config", "branch.wt-x.y.remote", cwd=clone) == "origin"
+
+
+@pytest.mark.parametrize("left", [LEFT, {}])
+@pytest.mark.parametrize("prompt", [[], ["Fix it"], ["mine"]])
+def test_what_was_left_comes_back_where_new_fails(
+    run: Run, clone: Path, left: dict[str, list[str]], prompt: list[str]
+) -> None:
+    leave(clone, left)
+    clone.with_name("clone.worktrees").touch()
+    done = run("new", "--name", "x", *prompt)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert said_of(clone) == {key.lower(): values for key, values in left.items()}
+    assert git("branch", "--list", "wt-x", cwd=clone) == ""
+
+
+@pytest.mark.parametrize("changed", [{"description", "merge", "remote"}, set()])
+def test_what_was_left_comes_back_after_a_kill(run: Run, clone: Path, changed: set[str]) -> None:
+    left = {"description": ["mine"], "remote": ["origin"], "merge": ["refs/heads/main"]}
+    leave(clone, left)
+    head = git("rev-parse", "HEAD", cwd=clone)
+    file = clone / ".git" / "wtname" / "journal" / "20260102T030405Z-0a1b2c3d.json"
+    made = f"branch: Created by wtname {file.stem}"
+    git("update-ref", "--create-reflog", "-m", made, "refs/heads/wt-x", head, cwd=clone)
+    for key in changed:
+        git("config", "--unset", f"branch.wt-x.{key}", cwd=clone)
+    if changed:
+        git("config", "branch.wt-x.description", "Fix it", cwd=clone)
+    file.parent.mkdir(parents=True)
+    place = clone.with_name("clone.worktrees") / "wt-x"
+    facts = {"operation": "new", "branch": "wt-x", "commit": head, "description": "Fix it", "path": str(place)}
+    file.write_text(json.dumps({**facts, "above": [str(place.parent)], "there": False, "before": left}) + "\n")
+    assert "wt-x was half made and is taken back" in run("doctor", "--repair").stdout
+    assert said_of(clone) == left and git("branch", "--list", "wt-x", cwd=clone) == ""
+
+
+def test_what_somebody_set_since_the_kill_stays(clone: Path) -> None:
+    git("config", "branch.wt-x.description", "theirs", cwd=clone)
+    with Repository(clone) as repository:
+        refs.forget_description(repository, "wt-x", "Fix it", {"description": ["mine"], "remote": ["origin"], "x": 1})
+    assert said_of(clone) == {"description": ["theirs"], "remote": ["origin"]}
+
+
+@pytest.mark.parametrize("aside", [True, False])
+def test_interrupted_again_while_it_was_taken_back(run: Run, clone: Path, aside: bool) -> None:
+    head = git("rev-parse", "HEAD", cwd=clone)
+    file = clone / ".git" / "wtname" / "journal" / "20260102T030405Z-0a1b2c3d.json"
+    made = f"branch: Created by wtname {file.stem}"
+    place = clone.with_name("clone.worktrees") / "wt-x"
+    git("update-ref", "--create-reflog", "-m", made, "refs/heads/wt-x", head, cwd=clone)
+    git("worktree", "add", "-q", place, "wt-x", cwd=clone)
+    if aside:
+        place.rename(place.with_name(f".wtname-{file.stem}"))
+    file.parent.mkdir(parents=True)
+    facts = {"operation": "new", "branch": "wt-x", "commit": head, "description": "", "path": str(place)}
+    file.write_text(json.dumps({**facts, "above": [str(place.parent)], "there": False, "made": True}) + "\n")
+    told = run("doctor", "--repair").stdout
+    assert ("wt-x was half made and is taken back" in told) is aside
+    assert (f"wt-x was made when wtname was killed, and stays: {place}" in told) is not aside
+    assert place.parent.exists() is not aside and ("wt-x" in git("branch", cwd=clone)) is not aside
+    assert git("worktree", "prune", "--dry-run", "--verbose", cwd=clone) == ""
+    assert git("worktree", "list", cwd=clone).count("\n") == (0 if aside else 1)
 
 
 def test_unborn_head_starts_at_the_remote(run: Run, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -378,7 +378,8 @@ def test_doctor(run: Run, repo: Path) -> None:
     done = run("doctor")
     assert done.exit_code == 0, done.stdout
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
-        ["ok", what] for what in ("git:", "python:", "engine:", "model:", "log:", "repository:", "journal:")
+        ["ok", what]
+        for what in ("git:", "python:", "engine:", "model:", "log:", "repository:", "commands:", "journal:")
     ]
 
 

@@ -15,6 +15,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from tests.conftest import Run, git
+from wtname import shells
 from wtname.cli import main
 
 Complete = Callable[..., list[str]]
@@ -84,6 +85,12 @@ def test_every_completion_is_taken(complete: Complete, trees: Path, run: Run) ->
             assert done.exit_code == 0 and done.stderr == "", name
 
 
+def test_no_name_is_an_option(complete: Complete, repo: Path, tmp_path: Path) -> None:
+    git("worktree", "add", "-q", "--detach", tmp_path / "--force", cwd=repo)
+    assert complete("switch", "") == ["main", "force"] and complete("remove", "") == ["force"]
+    assert complete("switch", "--", "-") == []
+
+
 def test_starts(complete: Complete, repo: Path, tmp_path: Path) -> None:
     """Branches, those of remotes, tags, and nothing else."""
     git("tag", "v2.1", cwd=repo)
@@ -141,6 +148,21 @@ def test_says_nothing_where_git_cannot(repo: Path, tmp_path: Path, broken: str) 
     code = "from wtname.cli import main; main(prog_name='wtname')"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, b"", b"")
+
+
+def test_bash_reads_what_a_windows_program_writes(trees: Path, tmp_path: Path) -> None:
+    """Each line ends with a carriage return."""
+    bash, wtname = shutil.which("bash"), shutil.which("wtname", path=os.path.dirname(sys.executable))
+    if not bash:
+        pytest.skip("bash is not installed")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "wtname").write_text(f"#!/bin/sh\n{wtname} \"$@\" | sed 's/$/\\r/'\n")
+    (tmp_path / "bin" / "wtname").chmod(0o755)
+    typed = "COMP_LINE='wts fix' COMP_POINT=7 COMP_CWORD=1; COMP_WORDS=(wts fix); _wtname_complete wts fix wts"
+    script = f"{shells.text('bash', shells.Names())}\n{typed}\nprintf '<%s>' \"${{COMPREPLY[@]}}\""
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([bash, "-c", script], cwd=trees, env={**os.environ, "PATH": path}, capture_output=True)
+    assert done.stdout == b"<fix-zero-width-crash>", done.stderr
 
 
 # --- in real shells: TAB is pressed in tmux ---------------------------------------------------------------------------
@@ -205,6 +227,7 @@ def terminal(
     monkeypatch.setenv("PATH", folder + os.pathsep + os.environ["PATH"])
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.setenv("TERM", "screen")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # as on Windows, where a name may hold other letters
     monkeypatch.delenv("TMUX", raising=False)
     file = hermetic / RC[name][0]
     file.parent.mkdir(parents=True, exist_ok=True)

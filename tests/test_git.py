@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,49 @@ def test_submodule(repo: Path, tmp_path: Path) -> None:
     assert main_of(repo / "sub") == repo / "sub"
 
 
+@pytest.mark.parametrize(
+    ("place", "config", "main", "beside", "name"),
+    [
+        (".dotfiles", {"core.bare": "true"}, ".dotfiles", ".dotfiles", ".dotfiles"),
+        ("dots.git", {"core.bare": "true"}, "dots.git", "dots.git", "dots"),
+        (".dotfiles", {"core.bare": "false", "core.worktree": ".."}, ".", ".dotfiles", ".dotfiles"),
+        (".local/share/x.git", {"core.bare": "false", "core.worktree": "../../.."}, ".", ".local/share/x.git", "x"),
+        (".dotfiles", {"core.bare": "false"}, ".", ".dotfiles", ".dotfiles"),
+        (".git", {"core.bare": "false"}, ".", ".", "home"),  # no dotfiles, but a home that is a repository
+        (".bare", {"core.bare": "true"}, ".", ".", "home"),
+        (".store", {"core.bare": "true", "file": ".git"}, ".", ".", "home"),
+    ],
+)
+def test_dotfiles(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    config: dict[str, str],
+    main: str,
+    beside: str,
+    name: str,
+) -> None:
+    """A home as worktree of a git folder in its midst, used as `git --git-dir=~/.dotfiles --work-tree=~`."""
+    home = tmp_path / "home"
+    git("init", "-q", "--bare", home / place)
+    for key, value in config.items():
+        if key == "file":
+            (home / value).write_text(f"gitdir: ./{place}\n")
+        else:
+            git("config", key, value, cwd=home / place)
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("GIT_DIR", str(home / place))
+    monkeypatch.setenv("GIT_WORK_TREE", str(home))
+    with Repository() as repository:
+        assert (repository.main, repository.beside, repository.name) == (home / main, home / beside, name)
+
+
+def test_in_the_git_folder_of_dotfiles(tmp_path: Path) -> None:
+    git("init", "-q", "--bare", tmp_path / ".dotfiles")
+    git("config", "core.bare", "false", cwd=tmp_path / ".dotfiles")
+    assert main_of(tmp_path / ".dotfiles") == tmp_path / ".dotfiles"
+
+
 def test_no_repository(tmp_path: Path) -> None:
     with Repository(tmp_path) as repository, pytest.raises(GitError, match="not a git repository") as caught:
         repository.commit("HEAD")
@@ -82,6 +126,31 @@ def test_git_decides_what_is_legal(repo: Path) -> None:
         git("check-ref-format", "--branch", branch)
 
 
+@pytest.mark.parametrize(
+    ("remotes", "ref", "expected"),
+    [
+        (["team/fork"], "refs/remotes/team/fork/a/b", ("team/fork", "a/b")),
+        (["team", "team/fork"], "refs/remotes/team/fork/x", ("team/fork", "x")),
+        (["team"], "refs/remotes/team/fork/x", ("team", "fork/x")),
+        (["team/fork"], "refs/remotes/team/other/x", ("team", "other/x")),
+        (["t.*"], "refs/remotes/team/a/x", ("team", "a/x")),
+        ([], "refs/remotes/gone/x", ("gone", "x")),
+        (["origin"], "refs/heads/origin/x", ("", "")),
+        (["origin"], "refs/remotes/origin", ("", "")),
+        (["origin"], "origin/x", ("", "")),
+    ],
+)
+def test_remotes_with_slashes(repo: Path, remotes: list[str], ref: str, expected: tuple[str, str]) -> None:
+    for remote in remotes:
+        git("config", f"remote.{remote}.url", "nowhere", cwd=repo)
+    with Repository() as repository:
+        assert repository.split(ref) == expected
+    if ref.count("/") > 2:
+        git("update-ref", ref, "HEAD", cwd=repo)
+        with Repository() as repository:
+            assert sorted(repository.branches()) == sorted(["main", expected[1] or "origin/x"])
+
+
 def test_branches_of_ours_and_of_remotes(repo: Path, tmp_path: Path) -> None:
     git("branch", "a/b", cwd=repo)
     git("tag", "not-a-branch", cwd=repo)
@@ -94,11 +163,59 @@ def test_branches_of_ours_and_of_remotes(repo: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ref", "says"),
-    [("nowhere", "no commit is called 'nowhere'"), ("--all", "not a reference"), ("a b", "no commit is called")],
+    [
+        ("nowhere", "no single commit is called 'nowhere'"),
+        ("a b", "no single commit is called"),
+        ("^HEAD", r"no single commit is called '\^HEAD'"),
+        ("HEAD..main", "no single commit is called"),
+        ("main...main", "no single commit is called"),
+        ("HEAD^@", "no single commit is called"),
+        ("HEAD^!", "no single commit is called"),
+        ("HEAD^{tree}", "no single commit is called"),
+        ("HEAD:README", "no single commit is called"),
+        (":/no message says this", "no single commit is called"),
+        ("main\nmain", "no single commit is called"),
+        ("@{upstream}", "no upstream configured"),
+        ("--all", "not a reference"),
+        ("-", "not a reference"),
+        ("a\0b", "git cannot be told"),
+        ("\ud800", "git cannot be told"),
+    ],
 )
 def test_no_such_commit(repo: Path, ref: str, says: str) -> None:
-    with Repository() as repository, pytest.raises(WtnameError, match=says):
-        repository.commit(ref)
+    for first in (ref, "HEAD"):  # asked for at the start, and later
+        try:
+            with Repository(base=first) as repository, pytest.raises(WtnameError, match=says) as caught:
+                repository.commit(ref)
+        except WtnameError as error:  # what no process can be started with
+            assert re.search(says, str(error))
+        else:
+            assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "ref", ["HEAD~1", "v1^{}", "v1", ":/first", "HEAD^{/first}", "@~", "main@{1}", "main~1^{commit}"]
+)
+def test_one_commit_by_any_name(repo: Path, ref: str) -> None:
+    first = git("rev-parse", "HEAD", cwd=repo)
+    git("tag", "-a", "-m", "one", "v1", cwd=repo)
+    git("commit", "-q", "--allow-empty", "-m", "second", cwd=repo)
+    for base in (ref, "HEAD"):
+        with Repository(base=base) as repository:
+            assert repository.commit(ref) == first
+
+
+def test_a_question_with_something_to_read(repo: Path) -> None:
+    given = b"".join(b"%d\n" % i for i in range(100_000))  # more than a pipe holds, both ways
+    assert door.Running("stripspace", given=given).read() == given
+    assert door.Running("stripspace", given=b"").output() == ""
+    with pytest.raises(GitError, match="not a git"), Repository() as repository:
+        door.Running("--git-dir=nowhere", "cat-file", "--batch", given=given, env=repository.environment).read()
+
+
+def test_what_git_does_not_explain(repo: Path) -> None:
+    with pytest.raises(GitError, match=r"^git cat-file failed$"):
+        door.Running(f"--git-dir={repo / '.git'}", "cat-file", "-e", "0" * 40).output()
 
 
 def test_tag_stands_for_its_commit(repo: Path) -> None:

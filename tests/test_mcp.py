@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Run, git
+from tests.conftest import ROOT, Run, git, make_repository
 
 pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'wtname[mcp]'")
 
@@ -21,6 +21,7 @@ from mcp_types import ElicitResult
 from tests.mcp_client import MODES, OTHER, TASK, TOOLS, Session, answering, state, talk
 
 DOCS = ROOT / "docs" / "mcp.md"
+LOST = "among them commits of the repository vendor/lib that are nowhere else"
 
 
 @pytest.fixture
@@ -146,6 +147,26 @@ def test_a_client_that_cannot_ask_removes_what_can_be_restored(
 
     talk(act, repo)
     assert place.exists() == bool(why)
+
+
+def test_who_is_asked_hears_what_no_restore_brings_back(repo: Path, place: Path) -> None:
+    asked: list[str] = []
+    change(place)
+    ignored(place)
+    (place / ".gitignore").write_text(".gitignore\nvendor/\n")
+    inner = make_repository(place / "vendor" / "lib")
+
+    async def act(session: Session) -> None:
+        assert not (await session.call("remove_worktree", name="wt-x"))["removed"]
+        git("remote", "add", "origin", repo, cwd=inner)  # pushed, it is no loss any more
+        git("update-ref", "refs/remotes/origin/main", "HEAD", cwd=inner)
+        assert not (await session.call("remove_worktree", name="wt-x"))["removed"]
+        git("commit", "-q", "--allow-empty", "-m", "work", cwd=inner)
+        assert LOST in (await session.call("remove_worktree", name="wt-x"))["notes"][1]
+
+    talk(act, repo, elicit=answering("no", "no", "yes", asked=asked))
+    assert [LOST in one for one in asked] == [True, False, True]
+    assert all("Beware: it has 2 changed files." in one and "2 ignored files" in one for one in asked)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,15 +21,26 @@ import anyio
 
 from tests.mcp_client import MODES, OTHER, TASK, Session, talk
 
+# For a minute, if nobody ends it, in a process that another one has started and that does not heed a polite end.
+LONG = "sh -c 'trap : TERM; touch ../begun; for i in $(seq 600); do echo >> ../beats; sleep 0.1; done'; true"
 
-def slow_checkout(repo: Path) -> None:
+
+def slow_checkout(repo: Path, what: str = LONG) -> None:
     hook = repo / ".git" / "hooks" / "post-checkout"
-    hook.write_text("#!/bin/sh\ntouch ../begun\nsleep 0.4\n")
+    hook.write_text(f"#!/bin/sh\n{what}\n")
     hook.chmod(0o755)
 
 
 def slow_command(repo: Path) -> None:
-    git("config", "--global", "wtname.postcreate", "touch ../begun; sleep 0.4")
+    git("config", "--global", "wtname.postcreate", LONG)
+
+
+def ended(repo: Path) -> bool:
+    """Whether that is at its end."""
+    beats = repo.parent / "demo.worktrees" / "beats"
+    before = beats.stat().st_size
+    time.sleep(0.3)
+    return beats.stat().st_size == before
 
 
 def test_what_comes_along_and_what_is_not_trusted(run: Run, repo: Path) -> None:
@@ -107,14 +120,16 @@ def test_a_cancelled_create_is_taken_back(repo: Path, mode: str, slow: Callable[
             while not list(repo.parent.glob("demo.worktrees/begun")):
                 await anyio.sleep(0.02)
             group.cancel_scope.cancel()
-        (repo.parent / "demo.worktrees" / "begun").unlink()
         assert await session.call("suggest_branch_name", prompt=TASK)  # others are answered meanwhile
-        for _ in range(100):
+        for _ in range(200):
             now = git("for-each-ref", "refs/heads", cwd=repo), git("worktree", "list", cwd=repo)
             if now == before and not (repo / ".git" / "wtname").exists():
                 break
             await anyio.sleep(0.05)
         assert now == before and not (repo.parent / "demo.worktrees" / "wt-gone").exists()
+        assert ended(repo)
+        shutil.rmtree(repo / ".git" / "hooks")
+        git("config", "--global", "wtname.postcreate", "true")
         assert (await session.call("create_worktree", name="stays"))["branch"] == "wt-stays"
 
     talk(act, repo, mode=mode)
@@ -141,7 +156,7 @@ def serve_raw(repo: Path, call: dict[str, object]) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(os.name == "nt", reason="the hook is a shell's")
 def test_signs_of_life_while_git_is_at_work(repo: Path) -> None:
-    slow_checkout(repo)
+    slow_checkout(repo, "sleep 0.5")
 
     async def act(session: Session) -> None:
         await session.call("create_worktree", name="it")
@@ -163,7 +178,31 @@ def test_a_client_that_goes_leaves_nothing_half_made(repo: Path) -> None:
     while not list(repo.parent.glob("demo.worktrees/begun")):
         time.sleep(0.02)
     server.communicate()  # closes its stdin first
-    assert server.returncode == 0
+    assert server.returncode == 0 and ended(repo)
+    assert git("branch", "--list", "wt-it", cwd=repo) == "" and not (repo / ".git" / "wtname").exists()
+    assert not (repo.parent / "demo.worktrees" / "wt-it").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, a signal is the end")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("busy", [True, False])
+def test_told_to_end_it_ends_and_leaves_nothing_half_made(repo: Path, number: signal.Signals, busy: bool) -> None:
+    slow_checkout(repo)
+    call: dict[str, object] = {"name": "create_worktree", "arguments": {"name": "it"}}
+    server = serve_raw(repo, call if busy else {"name": "list_worktrees", "arguments": {}})
+    assert server.stdin and server.stdout
+    for _ in range(1 if busy else 2):
+        assert server.stdout.readline()
+    while busy and not list(repo.parent.glob("demo.worktrees/begun")):
+        time.sleep(0.02)
+    server.send_signal(number)  # and the client's end of stdin stays open
+    try:
+        assert server.wait(20) == 128 + number and server.stdout.read() == ""
+        assert server.stderr and server.stderr.read() == ""
+    finally:
+        server.kill()
+        server.communicate()
+    assert not busy or ended(repo)
     assert git("branch", "--list", "wt-it", cwd=repo) == "" and not (repo / ".git" / "wtname").exists()
     assert not (repo.parent / "demo.worktrees" / "wt-it").exists()
 
@@ -171,7 +210,7 @@ def test_a_client_that_goes_leaves_nothing_half_made(repo: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="the hook is a shell's")
 def test_only_the_protocol_goes_to_stdout(repo: Path) -> None:
     hook = repo / ".git" / "hooks" / "post-checkout"
-    hook.write_text("#!/bin/sh\necho from the hook\n")
+    hook.write_text("#!/bin/sh\nseq 100\nprintf '%01000d\\n' 7\necho from the hook\n")
     hook.chmod(0o755)
     git("config", "--global", "wtname.postcreate", "echo from the command")
     server = serve_raw(repo, {"name": "create_worktree", "arguments": {"name": "it"}})
@@ -183,4 +222,6 @@ def test_only_the_protocol_goes_to_stdout(repo: Path) -> None:
     answers = [json.loads(line) for line in lines]
     assert [one["id"] for one in answers] == [1, 2] and "Traceback" not in err
     made = answers[1]["result"]["structuredContent"]
-    assert made["branch"] == "wt-it" and made["notes"] == ["from the hook"] and "from the command" in err
+    assert made["branch"] == "wt-it" and "from the command" in err
+    long = [*map(str, range(83, 101)), "0" * 500, "from the hook"]
+    assert made["notes"] == ["… 82 more lines before these", *long]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import git, make_repository
+from tests.conftest import Run, git, make_repository
 
 pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'wtname[mcp]'")
 
@@ -135,6 +135,22 @@ def test_a_worktree_alone_is_open(repo: Path, place: Path) -> None:
         assert (await session.call("rename_branch", name="its-task"))["branch"] == "wt-its-task"
 
     talk(act, place, roots=[place.as_uri()])
+
+
+def test_undo_moves_no_folder(run: Run, repo: Path, place: Path) -> None:
+    assert run("rename", "--move", "--name", "moved", "-C", place).exit_code == 0
+    moved = place.with_name("wt-moved")
+    before = state(repo)
+
+    async def act(session: Session) -> None:
+        text = await session.fail("rename_branch", undo=True)
+        assert f"its folder would go back to {place}" in text and "wtname rename --undo" in text
+        assert state(repo) == before
+        assert (await session.call("rename_branch", name="again"))["path"] == str(moved)
+        back = await session.call("rename_branch", undo=True)
+        assert (back["branch"], back["path"]) == ("wt-moved", str(moved))
+
+    talk(act, moved, roots=[moved.as_uri()])
 
 
 def test_a_repository_does_not_say_where_worktrees_go(repo: Path, tmp_path: Path) -> None:

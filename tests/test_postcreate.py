@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -240,6 +241,43 @@ def test_a_failing_one_keeps_the_worktree_and_stops_the_rest(run: Run, repo: Pat
     assert git("branch", "--show-current", cwd=folder) == "wt-x"
 
 
+# Where the tests run in the background of a shell, SIGINT is ignored, and Python leaves it so.
+MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from wtname.cli import main;"
+    "from wtname.git import process; process._GRACE = {}; main()"
+)
+
+
+@pytest.mark.parametrize(
+    ("trap", "grace", "signals", "code"),
+    [
+        ("", 60, [signal.SIGTERM], 143),
+        ("", 60, [signal.SIGINT], 130),
+        ("trap '' TERM INT;", 0.2, [signal.SIGTERM], 143),
+        ("trap '' TERM INT;", 0.2, [signal.SIGHUP], 129),
+        ("trap '' TERM INT;", 60, [signal.SIGTERM, signal.SIGTERM], 143),
+        ("trap '' TERM INT;", 60, [signal.SIGINT, signal.SIGINT], 130),
+    ],
+)
+def test_who_interrupts_waits_for_no_command(
+    repo: Path, trap: str, grace: float, signals: list[signal.Signals], code: int
+) -> None:
+    own(f"{trap} echo $$ > {repo}/pid; for i in $(seq 600); do sleep 0.1; done")
+    argv = [sys.executable, "-c", MAIN.format(grace), "new", "--name", "x"]
+    process = subprocess.Popen(argv, cwd=repo, stdin=subprocess.DEVNULL, stdout=-1, stderr=subprocess.PIPE, text=True)
+    pid = int(wait_for(repo / "pid"))
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.3)
+    said = process.communicate(timeout=20)
+    folder = repo.with_name("demo.worktrees") / "wt-x"
+    assert (process.returncode, said[0]) == (code, "")
+    assert said[1] == f"wtname: stopped; the worktree is made all the same: {folder}\n"
+    assert git("branch", "--show-current", cwd=folder) == "wt-x"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 def test_in_the_background_with_a_log(repo: Path) -> None:
     go = repo.parent / "go"
     waiting = f"for i in $(seq 600); do [ -e {go} ] && break; sleep 0.05; done"
@@ -258,7 +296,24 @@ def test_in_the_background_with_a_log(repo: Path) -> None:
     assert (Path(answer["path"]) / "now").read_text() == "now\n"
 
 
-@pytest.mark.parametrize("link", ["wtname", "wtname/log", "wtname/log/wt-x.log"])
+def test_a_log_beside_a_journal_that_comes_and_goes(repo: Path) -> None:
+    """Whoever is done with the journal takes the folder above it along, if it is empty."""
+    gone = [0]
+
+    def take_away(event: str, args: tuple[Any, ...]) -> None:
+        if event == "os.mkdir" and str(args[0]).endswith("wtname/log") and 0 < gone[0] < 5:
+            gone[0] += 1
+            (repo / ".git" / "wtname").rmdir()
+
+    sys.addaudithook(take_away)
+    with Repository() as repository:
+        gone[0] = 1
+        log = postcreate._make_log(repository, "wt-x")
+        gone[0] = 0
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("link", ["wtname/log", "wtname/log/wt-x.log"])
 def test_a_log_is_written_through_no_link(run: Run, repo: Path, link: str) -> None:
     outside = repo.parent / "outside"
     outside.mkdir()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,12 @@ TRASH = "refs/wtname/trash"
 @pytest.fixture
 def place(repo: Path) -> Path:
     """The worktree of the branch wt-x, which is called x for short."""
-    path = repo.parent / "demo.worktrees" / "wt-x"
-    git("worktree", "add", "-q", "-b", "wt-x", path, cwd=repo)
+    return add(repo, "wt-x", "wt-x")
+
+
+def add(repo: Path, branch: str, folder: str) -> Path:
+    path = repo.parent / "demo.worktrees" / folder
+    git("worktree", "add", "-q", "-b", branch, path, cwd=repo)
     return path
 
 
@@ -119,11 +126,7 @@ def test_forced_and_restored(run: Run, repo: Path, place: Path, case: str) -> No
             in_shell("merge --squash wt-x\ncommit -m squashed", repo),
             commit(repo, "other"),
         ),
-        lambda repo, place: (
-            (repo / ".git" / "info").mkdir(exist_ok=True),
-            (repo / ".git" / "info" / "exclude").write_text("*.o\n"),
-            (place / "a.o").touch(),
-        ),
+        lambda repo, place: (ignore(repo, "*.o\n"), (place / "a.o").touch()),
         lambda repo, place: git("checkout", "-q", "--detach", cwd=place),
     ],
     ids=["new", "merged", "pushed", "squashed", "ignored", "detached"],
@@ -164,6 +167,118 @@ def test_repositories_inside(run: Run, repo: Path, place: Path, tmp_path: Path, 
         return
     assert done.exit_code == 1 and "sub in " in done.stderr and "push it from there" in done.stderr
     assert snapshot(place, repo) == before and trash(repo) == []
+
+
+def ignore(repo: Path, patterns: str) -> None:
+    (repo / ".git" / "info").mkdir(exist_ok=True)
+    (repo / ".git" / "info" / "exclude").write_text(patterns)
+
+
+def clone_into(place: Path, origin: Path) -> Path:
+    git("clone", "-q", origin, place)
+    return place
+
+
+INSIDE = {
+    "a commit": (lambda inner: commit(inner), True),
+    "a commit on another branch": (
+        lambda inner: (
+            git("checkout", "-q", "-b", "b", cwd=inner),
+            commit(inner),
+            git("checkout", "-q", "-", cwd=inner),
+        ),
+        True,
+    ),
+    "a stash": (lambda inner: ((inner / "README").write_text("mine"), git("stash", "-q", cwd=inner)), True),
+    "no remote": (lambda inner: git("remote", "remove", "origin", cwd=inner), True),
+    "damaged": (lambda inner: (inner / ".git" / "HEAD").write_text("nonsense"), True),
+    "all pushed": (lambda inner: None, False),
+    "a changed file": (lambda inner: (inner / "new").touch(), False),  # as any other file that git ignores
+    "no commit": (lambda inner: (shutil.rmtree(inner), git("init", "-q", inner)), False),
+    "a worktree of another": (
+        lambda inner: (
+            shutil.rmtree(inner),
+            git("worktree", "add", "-q", "-b", "z", inner, cwd=inner.parents[4] / "origin"),
+            commit(inner),
+        ),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INSIDE)
+def test_ignored_repositories(run: Run, repo: Path, place: Path, case: str) -> None:
+    """What nothing keeps does not go unasked where it can't be had again from elsewhere."""
+    make, at_stake = INSIDE[case]
+    origin = make_repository(repo.parent / "origin")
+    ignore(repo, "vendor/\n")
+    make(clone_into(place / "vendor" / "deep" / "x", origin))  # type: ignore[no-untyped-call]
+    before = snapshot(place, repo)
+    assert run("prune").stdout == ""
+    done = run("remove", "x")
+    assert (done.exit_code == 1) == at_stake, done.stderr
+    if at_stake:
+        assert "vendor/deep/x in it is ignored" in done.stderr and "pass --force" in done.stderr
+        assert snapshot(place, repo) == before
+        (told,) = json.loads(run("remove", "--force", "--json", "x").stdout)
+        assert told["lost"] == ["vendor/deep/x"] and told["ignored"] == 1
+    assert not place.exists()
+
+
+@pytest.mark.parametrize(("folders", "code"), [(2, 0), (3, 1)])
+def test_of_many_ignored_folders_the_uppermost_count(
+    run: Run, repo: Path, place: Path, monkeypatch: pytest.MonkeyPatch, folders: int, code: int
+) -> None:
+    ignore(repo, "vendor/\n")
+    inner = clone_into(place / "vendor" / "deep" / "x", make_repository(repo.parent / "origin"))
+    commit(inner)
+    monkeypatch.setattr("wtname.git.inner._FOLDERS", folders)
+    assert run("remove", "x").exit_code == code
+
+
+def test_nothing_of_an_ignored_repository_is_run(run: Run, repo: Path, place: Path) -> None:
+    """Its configuration may be anybody's."""
+    ignore(repo, "vendor/\n")
+    inner = clone_into(place / "vendor", make_repository(repo.parent / "origin"))
+    ran = repo.parent / "ran"
+    (inner / ".git" / "hooks" / "post-index-change").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    (inner / ".git" / "hooks" / "post-index-change").chmod(0o755)
+    for key in ("core.fsmonitor", "core.sshCommand", "core.pager", "filter.x.clean", "remote.origin.uploadpack"):
+        git("config", key, f"touch {ran}; false", cwd=inner)
+    (inner / ".gitattributes").write_text("* filter=x\n")
+    git("config", "extensions.partialClone", "origin", cwd=inner)
+    git("config", "remote.origin.promisor", "true", cwd=inner)
+    git("update-ref", "-d", "refs/remotes/origin/main", cwd=inner)
+    (oid,) = git("rev-parse", "HEAD", cwd=inner).split()
+    (inner / ".git" / "objects" / oid[:2] / oid[2:]).unlink(missing_ok=True)
+    ran.unlink(missing_ok=True)
+    assert run("remove", "x").exit_code == 1
+    assert run("remove", "--force", "x").exit_code == 0
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_submodules_that_are_empty_by_now(run: Run, repo: Path, place: Path, tmp_path: Path, own: bool) -> None:
+    """Their git folders go with the worktree."""
+    inner = make_repository(tmp_path / "inner")
+    git("submodule", "--quiet", "add", inner, "sub", cwd=place)
+    git("commit", "-q", "-m", "sub", cwd=place)
+    if own:
+        commit(place / "sub")
+    git("submodule", "--quiet", "deinit", "--force", "sub", cwd=place)
+    done = run("remove", "--force", "x")
+    assert (done.exit_code == 1) == own == place.exists()
+    assert not own or "sub in " in done.stderr
+
+
+def test_repository_without_a_commit(run: Run, repo: Path, place: Path) -> None:
+    git("init", "-q", place / "inner")
+    (place / "inner" / "mine").touch()
+    done = run("remove", "--force", "x")
+    assert done.exit_code and "'inner/'" in done.stderr and "move it away" in done.stderr
+    assert (place / "inner" / "mine").exists() and trash(repo) == []
+    shutil.rmtree(place / "inner")
+    assert run("remove", "--force", "x").exit_code == 0
 
 
 def test_folder_that_is_no_worktree_any_more(run: Run, repo: Path, place: Path) -> None:
@@ -295,145 +410,106 @@ def test_somebody_is_faster(run: Run, repo: Path, place: Path, monkeypatch: pyte
     assert branches(repo) == ["main"] and not (repo / ".git" / "wtname").exists()
 
 
-# --- what is kept ----------------------------------------------------------------------------------------------------
+# --- while somebody is at work -------------------------------------------------------------------------------------
 
 
-def test_everything_comes_back(run: Run, repo: Path, place: Path) -> None:
-    commit(place, "script", "#!/bin/sh\n")
-    (place / "script").chmod(0o755)
-    (place / "README").unlink()
-    (place / "link").symlink_to("script")
-    (place / "Ünï — 日本.txt").write_text("words\n")
-    (place / " spaced \ttab").write_bytes(b"\0\xff\r\n")
-    (place / "both").write_text("staged\n")
-    git("add", "both", cwd=place)
-    (place / "both").write_text("changed again\n")
-    git("config", "branch.wt-x.description", "Fix it\n\nall of it", cwd=repo)
-    git("config", "branch.wt-x.remote", "origin", cwd=repo)
-    git("config", "branch.wt-x.merge", "refs/heads/x", cwd=repo)
-    settings = git("config", "--get-regexp", "^branch", cwd=repo)
-    status, files = git("status", "--porcelain=v2", cwd=place), snapshot(place, repo)[1]
-    assert run("remove", "--force", "x").exit_code == 0
-    assert git("config", "--get-regexp", "^branch", cwd=repo, code=1) == ""
-    listed = json.loads(run("restore", "--list", "--json").stdout)
-    assert (listed[0]["branch"], listed[0]["description"]) == ("wt-x", "Fix it\n\nall of it")
-    assert json.loads(run("restore", "x", "--json").stdout)["branch"] == "wt-x"
-    assert git("status", "--porcelain=v2", cwd=place) == status
-    assert snapshot(place, repo)[1] == files
-    assert os.access(place / "script", os.X_OK) and (place / "link").is_symlink()
-    assert sorted(git("config", "--get-regexp", "^branch", cwd=repo)) == sorted(settings)
-    assert trash(repo) == []
+def meanwhile(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
+    """Have somebody do something right after a step of ours."""
+    module, _, step = name.rpartition(".")
+    real = getattr(importlib.import_module(module), step)
+
+    def late(*args: object) -> object:
+        done = real(*args)
+        act()
+        return done
+
+    patch.setattr(name, late)
 
 
-@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-def test_changes_that_git_was_told_not_to_see(run: Run, repo: Path, place: Path, flag: str) -> None:
-    git("update-index", flag, "README", cwd=place)
-    (place / "README").write_text("mine\n")
-    assert run("remove", "x").exit_code == 0
-    assert run("restore").exit_code == 0
-    assert (place / "README").read_text() == "mine\n"
-
-
-def test_what_a_rebase_stashed_is_kept(run: Run, repo: Path, place: Path) -> None:
-    conflict(repo, place)
-    commit(place, "other")
-    (place / "other").write_text("stashed\n")
-    in_shell("rebase --autostash main", place)
-    assert "stashed" not in (place / "other").read_text() if (place / "other").exists() else True
-    assert run("remove", "--force", place).exit_code == 0
-    (ref,) = trash(repo)
-    assert "stashed\n" in [git("show", f"{oid}:other", cwd=repo) + "\n" for oid in parents(repo, ref, "other")]
-    assert "wt-x" in branches(repo)
-
-
-def parents(repo: Path, ref: str, name: str) -> list[str]:
-    found = git("rev-list", "--parents", "-1", ref, cwd=repo).split()
-    has = [git("ls-tree", "--name-only", oid, name, cwd=repo) for oid in found]
-    return [oid for oid, listed in zip(found, has, strict=True) if listed]
-
-
-def test_nobodys_name_is_needed(run: Run, repo: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    git("config", "--global", "--remove-section", "user", cwd=repo)
-    git("config", "user.useConfigOnly", "true", cwd=repo)
-    git("config", "commit.gpgSign", "true", cwd=repo)
-    (place / "new").write_text("new\n")
-    assert run("remove", "--force", "x").exit_code == 0
-    assert run("restore").exit_code == 0
-    assert (place / "new").read_text() == "new\n"
-
-
-def test_users_index_is_not_touched(run: Run, repo: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (place / "new").touch()
-    monkeypatch.setenv("GIT_INDEX_FILE", str(repo / ".git" / "index"))
-    monkeypatch.setenv("GIT_DIR", str(repo / ".git"))
-    before = (repo / ".git" / "index").read_bytes()
-    assert run("remove", "--force", place).exit_code == 0
-    assert (repo / ".git" / "index").read_bytes() == before
-
-
-# --- restore ---------------------------------------------------------------------------------------------------------
-
-
-def test_restore_beside_what_is_there_now(run: Run, repo: Path, place: Path) -> None:
-    (place / "new").write_text("old work\n")
-    run("remove", "--force", "x")
-    git("worktree", "add", "-q", "-b", "wt-x", place, cwd=repo)
-    done = run("restore", "--json")
-    made = json.loads(done.stdout)
-    assert (made["branch"], made["path"]) == ("wt-x-2", f"{place}-2")
-    assert "wt-x-2" in done.stderr
-    assert (place.with_name("wt-x-2") / "new").read_text() == "old work\n"
-    assert not (place / "new").exists()
-
-
-def test_restore_the_last_or_by_name(run: Run, repo: Path, place: Path) -> None:
-    assert "nothing is in the trash" in run("restore").stderr
-    for text in ("one", "two"):
-        (place / "new").write_text(text)
-        run("remove", "--force", "wt-x")
-        git("worktree", "add", "-q", "-b", "wt-x", place, cwd=repo)
-    run("remove", "wt-x")
-    names = [line.split("\t")[0] for line in run("restore", "--list").stdout.splitlines()]
-    assert len(names) == 3 and len(set(names)) == 3
-    assert run("restore", names[1]).exit_code == 0
-    assert (place / "new").read_text() == "two"
-    assert "the trash has no 'nope'" in run("restore", "nope").stderr
-    run("restore", names[2], "--json")
-    assert (place.with_name("wt-x-2") / "new").read_text() == "one"
-
-
-def test_restore_a_detached_head(run: Run, repo: Path, place: Path) -> None:
-    git("checkout", "-q", "--detach", cwd=place)
-    head = commit(place)
-    (place / "new").touch()
-    run("remove", "--force", place)
-    assert run("restore").stdout == f"{place}\n"
-    assert git("branch", "--show-current", cwd=place) == ""
-    assert git("rev-parse", "HEAD", cwd=place) == head and (place / "new").exists()
-
-
-def test_restore_puts_nothing_far_away(
-    run: Run, repo: Path, place: Path, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("submodule", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text"), [("late", "just saved\n"), ("early", "changed\n"), (None, "")], ids=["new", "changed", "nothing"]
+)
+def test_written_while_it_is_removed(
+    run: Run, repo: Path, place: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, text: str, submodule: bool
 ) -> None:
-    """A commit that came from elsewhere may claim anything."""
-    far = tmp_path_factory.mktemp("far") / "autostart"
-    head = git("rev-parse", "HEAD", cwd=repo)
-    settings = {"description": ["x"], "mergeoptions": ["--evil"], "remote": ["origin"]}
-    facts = {"branch": "wt-z", "path": str(far), "head": head, "staged": None, "own": True, "settings": settings}
-    oid = git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "Removed", "-m", json.dumps(facts), cwd=repo)
-    git("update-ref", f"{TRASH}/wt-z/20260102T030405Z", oid, cwd=repo)
-    assert run("restore").stdout == f"{place.with_name('wt-z')}\n"
-    assert not far.exists()
-    assert "evil" not in git("config", "--local", "--list", cwd=repo)
+    """After the files were kept, and before the folder was put aside."""
+    if submodule:
+        git("submodule", "--quiet", "add", make_repository(repo.parent / "inner"), "sub", cwd=place)
+        git("commit", "-q", "-m", "sub", cwd=place)
+        git("-C", "sub", "commit", "-q", "--allow-empty", "-m", "moved", cwd=place)
+        git("-C", "sub", "push", "-q", "origin", "HEAD:refs/heads/moved", cwd=place)
+    (place / "early").write_text("first\n")
+    git("add", "early", cwd=place)
+    gitlink = git("rev-parse", "HEAD", cwd=place / "sub") if submodule else ""
+    meanwhile(
+        monkeypatch, "wtname.git.trash.publish", lambda: name and place.exists() and (place / name).write_text(text)
+    )
+    done = run("remove", "--force", "x")
+    assert (done.exit_code, done.stdout) == (0, f"{place}\n"), done.stderr
+    (ref,) = trash(repo)
+    assert not submodule or git("rev-parse", f"{ref}:sub", cwd=repo) == gitlink
+    assert run("restore").exit_code == 0
+    assert (place / "early").read_text() == (text if name == "early" else "first\n")
+    assert git("show", ":early", cwd=place) == "first"
+    assert (place / "late").exists() == (name == "late")
+    assert not (repo / ".git" / "wtname").exists()
 
 
-@pytest.mark.parametrize("body", ["", "not json", "[]", "{}", '{"branch": 1}'])
-def test_restore_passes_over_what_is_not_ours(run: Run, repo: Path, body: str) -> None:
-    oid = git("commit-tree", "HEAD^{tree}", "-m", "x", "-m", body, cwd=repo)
-    git("update-ref", f"{TRASH}/wt-z/20260102T030405Z", oid, cwd=repo)
-    git("update-ref", f"{TRASH}/wt-z/blob", git("rev-parse", "HEAD:README", cwd=repo), cwd=repo)
-    assert "nothing is in the trash" in run("restore").stderr
-    assert run("restore", "--list").stdout == ""
+def test_what_cannot_be_kept_any_more_puts_it_back(run: Run, repo: Path, place: Path) -> None:
+    """A repository that was begun in it meanwhile, say."""
+    (place / "new").write_text("new\n")
+    before = snapshot(place, repo)
+    with pytest.MonkeyPatch.context() as patch:
+        meanwhile(patch, "wtname.git.trash.publish", lambda: git("init", "-q", place / "inner"))
+        done = run("remove", "--force", "x")
+    assert done.exit_code and done.stdout == "" and "move it away" in done.stderr
+    assert (place / "inner" / ".git").is_dir()
+    shutil.rmtree(place / "inner")
+    assert snapshot(place, repo) == before and git("status", "--porcelain", cwd=place) == "?? new"
+    assert not (repo / ".git" / "wtname").exists() and run("remove", "--force", "x").exit_code == 0
+
+
+def empty_commit(place: Path) -> None:
+    git("commit", "-q", "--allow-empty", "-m", "nothing", cwd=place)
+
+
+def test_committed_while_it_is_removed(run: Run, repo: Path, place: Path) -> None:
+    """On no branch, it would be nowhere else; a branch that moved on stays."""
+    other = add(repo, "wt-y", "wt-y")
+    git("checkout", "-q", "--detach", cwd=place)
+    with pytest.MonkeyPatch.context() as patch:
+        meanwhile(patch, "wtname.git.trash.publish", lambda: place.exists() and empty_commit(place))
+        run("remove", "--force", place)
+    assert git("show", "-s", "--format=%s", f"{trash(repo)[0]}^1", cwd=repo) == "nothing"
+    with pytest.MonkeyPatch.context() as patch:
+        meanwhile(patch, "wtname.git.trash.publish", lambda: other.exists() and commit(other, "more"))
+        assert "the branch stays" in run("remove", "--force", "wt-y").stderr
+    assert git("show", "wt-y:more", cwd=repo) == "work"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "worktree of another"])
+def test_made_again_while_it_is_removed(run: Run, repo: Path, place: Path, kind: str) -> None:
+    """An editor that saves its state: the folder is its own by now, and the worktree is gone all the same."""
+    elsewhere = make_repository(repo.parent / "elsewhere")
+
+    def again() -> None:
+        if kind == "file":
+            place.write_text("mine")
+        elif kind == "folder":
+            (place / ".idea").mkdir(parents=True)
+            (place / ".idea" / "state").touch()
+        else:
+            git("worktree", "add", "-q", "-b", "z", place, cwd=elsewhere)
+
+    with pytest.MonkeyPatch.context() as patch:
+        meanwhile(patch, "wtname.folders.delete", again)
+        done = run("remove", "x")
+    assert (done.exit_code, done.stdout) == (0, f"{place}\n"), done.stderr
+    assert branches(repo) == ["main"] and git("worktree", "list", cwd=repo).count("\n") == 0
+    assert list((repo / ".git").glob("worktrees/*")) == []
+    assert place.read_text() == "mine" if kind == "file" else list(place.iterdir())
+    assert run("restore").stdout == f"{place}-2\n"
 
 
 # --- prune -----------------------------------------------------------------------------------------------------------
@@ -495,3 +571,26 @@ def test_prune_with_no_number_of_days(run: Run, repo: Path, days: str) -> None:
     git("config", "wtname.trashdays", days, cwd=repo)
     done = run("prune")
     assert done.exit_code == 1 and "wtname.trashdays" in done.stderr
+
+
+def test_prune_leaves_detached_and_main(run: Run, repo: Path, place: Path) -> None:
+    git("checkout", "-q", "--detach", cwd=place)
+    before = snapshot(repo.parent, repo)
+    assert run("prune").stdout == ""
+    assert snapshot(repo.parent, repo)[0] == before[0] and place.exists()
+
+
+def test_gone_leaves_the_dirty_and_locked(run: Run, repo: Path) -> None:
+    git("remote", "add", "origin", ".", cwd=repo)
+    places = {name: add(repo, name, name) for name in ("clean", "dirty", "locked")}
+    for name, place in places.items():
+        commit(place, name)
+        git("config", f"branch.{name}.remote", "origin", cwd=repo)
+        git("config", f"branch.{name}.merge", "refs/heads/gone", cwd=repo)
+    (places["dirty"] / "new").touch()
+    git("worktree", "lock", places["locked"], cwd=repo)
+    before = snapshot(repo.parent, repo)
+    assert run("prune", "--gone", "--dry-run").stdout == f"{places['clean']}\n"
+    assert snapshot(repo.parent, repo) == before
+    assert run("prune", "--gone").stdout == f"{places['clean']}\n"
+    assert places["dirty"].exists() and places["locked"].exists()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Run, git, make_repository, snapshot
 from wtname import gist
+from wtname.git import refs
 from wtname.git.work import Changes
 
 
@@ -140,6 +141,14 @@ REFUSED = {
         [],
         "wt-x is pushed (origin/wt-x)",
     ),
+    "pushed to a remote with a slash": (
+        lambda repo, place: [
+            git("config", "remote.team/fork.url", "nowhere"),
+            git("update-ref", "refs/remotes/team/fork/wt-x", "HEAD"),
+        ],
+        [],
+        "wt-x is pushed (team/fork/wt-x)",
+    ),
     "unfinished": (lambda repo, place: git("bisect", "start"), [], "a bisect is not finished here"),
     "rebase": (lambda repo, place: (clash(repo, place), git("rebase", "main", code=1)), [], "a rebase is not finished"),
     "merge": (lambda repo, place: (clash(repo, place), git("merge", "main", code=1)), [], "a merge is not finished"),
@@ -182,7 +191,14 @@ def test_odd_name(run: Run, repo: Path, place: Path, name: str) -> None:
     assert f"worktree {to}\n" in git("worktree", "list", "--porcelain", cwd=repo)
 
 
-@pytest.mark.parametrize("case", ["upstream", "pushed"])
+def test_another_branch_of_a_remote_with_a_slash_is_not_this_one(run: Run, repo: Path, place: Path) -> None:
+    git("config", "remote.team/fork.url", "nowhere")
+    git("update-ref", "refs/remotes/team/fork/old/wt-x", "HEAD")
+    git("update-ref", "refs/remotes/team/wt-x-2", "HEAD")
+    assert run("rename", "--name", "fix-it").stdout == "wt-fix-it\n"
+
+
+@pytest.mark.parametrize("case", ["upstream", "pushed", "pushed to a remote with a slash"])
 def test_forced(run: Run, repo: Path, place: Path, case: str) -> None:
     REFUSED[case][0](repo, place)
     assert run("rename", "--force", "--name", "fix-it").stdout == "wt-fix-it\n"
@@ -331,3 +347,73 @@ def test_undo_beside_the_remotes_branch_of_the_old_name(repo: Path, tmp_path: Pa
     git("push", "-q", "-u", "origin", made["branch"], cwd=made["path"])
     assert run("rename", "-C", made["path"], "--force", "--name", "fix-it").stdout == "wt-fix-it\n"
     assert run("rename", "-C", made["path"], "--undo").stdout == "wt-fix-x\n"
+
+
+@pytest.mark.parametrize("how", ["with upstream", "without"])
+def test_undo_of_what_is_pushed_by_now(repo: Path, tmp_path: Path, run: Run, how: str) -> None:
+    git("init", "-q", "--bare", tmp_path / "hub.git")
+    git("remote", "add", "origin", tmp_path / "hub.git", cwd=repo)
+    path = run("new", "--name", "x").stdout.strip()
+    assert run("rename", "-C", path, "--name", "fix-it").stdout == "wt-fix-it\n"
+    git("push", "-q", *(["-u"] if how == "with upstream" else []), "origin", "wt-fix-it", cwd=path)
+    before = snapshot(repo.parent, repo)
+    done = run("rename", "-C", path, "--undo")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "wt-fix-it is pushed (origin/wt-fix-it)" in done.stderr and "pass --force to rename" in done.stderr
+    assert snapshot(repo.parent, repo) == before
+    assert run("rename", "-C", path, "--undo", "--force").stdout == "wt-x\n"
+
+
+def test_undo_of_what_follows_the_default_branch(repo: Path, tmp_path: Path, run: Run) -> None:
+    git("clone", "-q", repo, tmp_path / "clone")
+    path = run("new", "-C", tmp_path / "clone", "--name", "x").stdout.strip()
+    run("rename", "-C", path, "--name", "fix-it")
+    git("branch", "-q", "-u", "origin/main", cwd=path)
+    assert run("rename", "-C", path, "--undo").stdout == "wt-x\n"
+
+
+LEFT = {"remote": "origin", "merge": "refs/heads/other", "description": "of another", "rebase": "true"}
+
+
+def leave(repo: Path) -> None:
+    """What is left of a branch wt-fix-it that was deleted by something other than git branch."""
+    for key, value in LEFT.items():
+        git("config", f"branch.wt-fix-it.{key}", value, cwd=repo)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_nothing_of_an_older_branch_comes_along(run: Run, repo: Path, place: Path, left: bool) -> None:
+    git("config", "branch.wt-x.rebase", "false", cwd=repo)
+    if left:
+        leave(repo)
+    assert run("rename", "--name", "fix-it").stdout == "wt-fix-it\n"
+    assert settings(repo, "wt-fix-it") == {"rebase": "false", "wtnamerenamedfrom": "wt-x"}
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_what_was_left_comes_back_where_rename_fails(
+    run: Run, repo: Path, place: Path, left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if left:
+        leave(repo)
+    monkeypatch.setattr(refs, "PATIENCE", 0.05)
+    (repo / ".git" / "refs" / "heads" / "wt-fix-it.lock").touch()
+    done = run("rename", "--name", "fix-it")
+    assert done.exit_code != 0 and done.stderr.count("\n") == 1
+    assert settings(repo, "wt-fix-it") == (LEFT if left else {})
+    assert git("branch", "--show-current", cwd=place) == "wt-x"
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_what_was_left_comes_back_after_a_kill(run: Run, repo: Path, place: Path, renamed: bool) -> None:
+    head = git("rev-parse", "HEAD", cwd=repo)
+    note(repo, commit=head, path=str(place), to="", left={"remote": ["origin"], "rebase": ["true"]})
+    if renamed:
+        git("branch", "-m", "wt-x", "wt-y", cwd=repo)
+    told = run("doctor", "--repair").stdout
+    if renamed:
+        assert "is called wt-y now" in told
+        assert settings(repo, "wt-y") == {"description": "Why", "wtnamerenamedfrom": "wt-x"}
+    else:
+        assert "called as before" in told
+        assert settings(repo, "wt-y") == {"remote": "origin", "rebase": "true"}

@@ -237,6 +237,27 @@ def test_works(run: Run, tmp_path: Path, kind: Callable[[Path], Place], monkeypa
     assert again["path"] == str(place.again or f"{folder}-2")
 
 
+@pytest.mark.parametrize(
+    ("there", "name", "branch"),
+    [
+        ("wt-X", "x", "wt-x-2"),
+        ("wt-\u00e9", "e\u0301", "wt-\u00e9-2"),
+        ("wt-e\u0301", "\u00e9", "wt-\u00e9-2"),
+        ("wt-E\u0301", "\u00e9", "wt-\u00e9-2"),
+        ("wt-e", "\u00e9", "wt-\u00e9"),
+        ("wt-\u00e9", "\u00e9/x", "wt-\u00e9/x"),
+        ("wt-y", "x", "wt-x"),
+    ],
+)
+def test_names_that_are_one_on_some_file_system(run: Run, repo: Path, there: str, name: str, branch: str) -> None:
+    git("update-ref", f"refs/remotes/origin/{there}", "HEAD", cwd=repo)
+    done = run("new", "--name", name)
+    if "/" in branch:  # it would be a folder of refs for the other
+        assert done.exit_code == 1 and "there is a branch" in done.stderr
+    else:
+        assert git("branch", "--list", "--format=%(refname:short)", "wt-*", cwd=repo) == branch
+
+
 # --- submodules ------------------------------------------------------------------------------------------------------
 
 HINT = "submodules are left empty; pass --recurse-submodules or set wtname.recursesubmodules to fill them"
@@ -298,6 +319,53 @@ def refused(tmp: Path, stand: Path, says: str, code: int, *launch: str) -> None:
 def test_unborn(tmp_path: Path, options: list[str]) -> None:
     git("init", "-q", *options, tmp_path / "demo")
     refused(tmp_path, tmp_path / "demo", "make one (git commit --allow-empty) or pass --base REF", 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["^HEAD"], "no single commit is called '^HEAD'"),
+        (["HEAD..main"], "no single commit is called"),
+        ([":/no message says this"], "no single commit is called"),
+        (["--all"], "not a reference"),
+    ],
+)
+def test_no_single_commit(run: Run, repo: Path, args: list[str], says: str) -> None:
+    before = snapshot(repo.parent, repo)
+    done = run("new", "--name", "x", "--base", *args)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1) and says in done.stderr
+    assert snapshot(repo.parent, repo) == before
+
+
+def dotfiles(tmp: Path, *config: str) -> Path:
+    """A home, and a git folder in its midst whose worktree it is."""
+    home = tmp / "home"
+    git("init", "-q", "--bare", home / ".dotfiles")
+    for key, value in zip(config[::2], config[1::2], strict=True):
+        git("config", key, value, cwd=home / ".dotfiles")
+    (home / ".bashrc").write_text("mine\n")
+    for args in (["add", ".bashrc"], ["commit", "-q", "-m", "first"]):
+        git(f"--git-dir={home / '.dotfiles'}", f"--work-tree={home}", *args)
+    return home
+
+
+@pytest.mark.parametrize("config", [[], ["core.bare", "false", "core.worktree", ".."], ["core.bare", "false"]])
+@pytest.mark.parametrize("stand", ["home", "git folder"])
+def test_dotfiles(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: list[str], stand: str) -> None:
+    home = dotfiles(tmp_path, *config)
+    monkeypatch.chdir(home if stand == "home" else home / ".dotfiles")
+    if stand == "home":
+        monkeypatch.setenv("GIT_DIR", str(home / ".dotfiles"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(home))
+    done = run("new", "--name", "x")
+    for variable in ("GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = home / ".dotfiles.worktrees" / "wt-x"
+    assert (done.exit_code, done.stdout) == (0, f"{folder}\n"), done.stderr
+    assert (folder / ".bashrc").read_text() == (home / ".bashrc").read_text()
+    assert git("status", "--porcelain", cwd=folder) == ""
+    assert sorted(path.name for path in home.iterdir()) == [".bashrc", ".dotfiles", ".dotfiles.worktrees"]
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_dubious_ownership(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,12 @@ def test_length_and_ticket() -> None:
         (".worktrees/{branch}", "wt-x", "/src/demo/.worktrees/wt-x"),
         ("/tmp/{branch}", 'a<b>"c|d', "/tmp/a-b--c-d"),
         ("/tmp/{branch}/{branch}", "x", "/tmp/x/x"),
+        ("/tmp/{branch}", "aux", "/tmp/aux-"),
+        ("/tmp/{branch}", "Con.x/y", "/tmp/Con-.x-y"),
+        ("/tmp/{branch}", "com1", "/tmp/com1-"),
+        ("/tmp/{branch}", "con/x", "/tmp/con-x"),
+        ("/tmp/{branch}", "auxiliary", "/tmp/auxiliary"),
+        ("/tmp/{branch}", "fix-nul", "/tmp/fix-nul"),
     ],
 )
 def test_folder(template: str, branch: str, expected: str) -> None:
@@ -97,3 +104,11 @@ def test_folder(template: str, branch: str, expected: str) -> None:
 def test_folder_that_cannot_be(template: str) -> None:
     with pytest.raises(WtnameError, match=r"wtname\.path"):
         settings.folder(template, repo="demo", main=Path("/src/demo"), branch="x")
+
+
+@pytest.mark.parametrize(
+    "template", ["D:{branch}", r"D:\wt\{branch}", r"\wt\{branch}", r"..\{repo}.worktrees\{branch}"]
+)
+@pytest.mark.skipif(os.name != "nt", reason="drives of Windows")
+def test_folder_on_windows(template: str) -> None:
+    assert settings.folder(template, repo="demo", main=Path(r"C:\src\demo"), branch="x").is_absolute()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, Run, git, make_repository
 from wtname import shells
+from wtname.commands import shared
 
 POSIX = ["bash", "zsh"]
 ALL = [*POSIX, "fish"]
@@ -128,6 +131,19 @@ def test_lines_to_copy(run: Run) -> None:
     for line in [*EVAL.values(), "wtname init powershell | Out-String | Invoke-Expression\n"]:
         line = line.replace(" {options}", "")
         assert f"\n{line}```" in page and line in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what it is like there")
+@pytest.mark.parametrize(("console", "printed"), [(False, "é 修\n".encode()), (True, b"\xe9 ?\n")])
+def test_utf_8_on_windows(monkeypatch: pytest.MonkeyPatch, console: bool, printed: bytes) -> None:
+    """Where Python would write a code page into a pipe. A console there takes text, and puts that right by itself."""
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="cp1252", errors="replace")
+    monkeypatch.setattr(out, "isatty", lambda: console)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "platform", "win32")
+    shared.print_path(Path("é 修"))
+    assert raw.getvalue() == printed
 
 
 # --- the functions ----------------------------------------------------------------------------------------------------
@@ -254,6 +270,38 @@ def test_leaves_a_folder_that_is_gone(name: str, repo: Path, tmp_path: Path) -> 
     assert refused == f"1|{folder}"
     assert (gone, other) == (str(tmp_path / "the fix-b"), f"0|{folder}")
     assert (own, home) == (str(tmp_path / "the fix-a"), f"0|{repo}")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("bare", [False, True])
+def test_home_is_the_main_worktree(name: str, bare: bool, repo: Path, tmp_path: Path) -> None:
+    """And no other whose branch is called main, or nearly; of a bare repository, where that lies."""
+    home = tmp_path / "demo.git" if bare else repo
+    git("switch", "-q", "-c", "trunk", cwd=repo)
+    if bare:
+        git("clone", "-q", "--bare", repo, home)
+    git("branch", "domain", cwd=home)
+    for branch in ("main", "domain"):
+        git("worktree", "add", "-q", tmp_path / branch, branch, cwd=home)
+    script = f"wtrm -f domain main >$NULL 2>$NULL\nWHERE\ncd {home}\nWHERE"
+    for branch in ("domain", "main"):
+        script = "wtrm -f >$NULL 2>$NULL\nWHERE"
+        assert play(name, script, tmp_path / branch, NULL=os.devnull) == [f"0|{home}"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_remove_tells_can_be_pasted(name: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names and paths of others are words there, and no commands."""
+    repo, branch = make_repository(tmp_path / ODD), "evil;$(touch${IFS}hit)"
+    git("worktree", "add", "-q", "-b", branch, tmp_path / "x", cwd=repo)
+    monkeypatch.chdir(tmp_path / "x")
+    done = run("remove")
+    restore = re.search("(wtname restore .*) brings it back", done.stderr)
+    back = re.search("you were in it: (cd .*)", done.stderr)
+    assert restore and back, done.stderr
+    script = f"{back[1]}\nWHERE\n{restore[1]} 2>$NULL"
+    assert play(name, script, tmp_path, NULL=os.devnull) == [f"0|{repo}", str(tmp_path / "x")]
+    assert not list(tmp_path.rglob("hit")) and not list(tmp_path.rglob("odd"))
 
 
 def test_fish_keeps_its_history(repo: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -181,7 +182,7 @@ def test_taken_noop_in_a_repository(repo: Path, command: list[str]) -> None:
 def test_taken_by_a_parent_branch(repo: Path) -> None:
     git("branch", "ada", cwd=repo)
     before = snapshot(repo.parent, repo)
-    with pytest.raises(WtnameError, match="'ada'"):
+    with pytest.raises(WtnameError, match=f"no branch like 'ada/{NAME}' can be made: there is a branch 'ada'"):
         create(template="ada/{name}")
     assert snapshot(repo.parent, repo) == before
 
@@ -429,3 +430,20 @@ def test_sixteen_at_once(repo: Path) -> None:
     stem = min(branches[1:], key=len)
     assert set(branches) == {"main", stem, *(f"{stem}-{i}" for i in range(2, 17))}
     subprocess.run(["git", "fsck", "--no-progress"], cwd=repo, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("branch", ["aux", "CON", "x/nul", "com1", "lpt¹/y", "prn.txt", "x/aux.tar.gz"])
+def test_reserved_on_windows(branch: str) -> None:
+    assert worktree.is_reserved(branch, "win32") and not worktree.is_reserved(branch, "linux")
+
+
+@pytest.mark.parametrize("branch", ["aux-2", "fix-con", "console", "com", "com10", "x.nul", "lpt/y"])
+def test_not_reserved_on_windows(branch: str) -> None:
+    assert not worktree.is_reserved(branch, "win32")
+
+
+def test_reserved_gets_a_number(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Repository() as repository, monkeypatch.context() as patch:
+        patch.setattr(worktree, "sys", SimpleNamespace(platform="win32"))
+        found = worktree.plan(repository, Settings(template="{name}"), "aux")
+    assert found.branch == "aux-2"

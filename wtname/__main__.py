@@ -1,3 +1,3 @@
-from wtname.cli import main
+from wtname.cli import run
 
-main(prog_name="wtname")
+run()

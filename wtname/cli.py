@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from typing import Any, NoReturn
 
 import click
 
@@ -21,7 +23,10 @@ COMMANDS = {
     "restore": "restore",
     "trust": "trust",
     "learn": "learn",
+    "mcp": "mcp",
+    "hook": "hook",
     "model": "model",
+    "init": "init",
     "bench": "bench",
     "doctor": "doctor",
 }
@@ -64,3 +69,19 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print it.")
 def main() -> None:
     """Turn a task in words into a git branch name and a worktree, offline."""
+
+
+def run() -> NoReturn:
+    """The program itself. It ends without Python's clearing up, which takes longer than the work of most commands."""
+    try:
+        main(prog_name="wtname")
+    except SystemExit as end:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:  # Python has its own way to say that nobody reads on
+            raise end from None
+        os._exit(end.code if isinstance(end.code, int) else bool(end.code))
+    except OSError as error:  # --help to a full disk: no command was reached that would have told
+        sys.exit(f"wtname: {error.strerror or error}")
+    raise AssertionError("click always exits")

@@ -57,7 +57,7 @@ def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
     """The names that begin so; and of others the end that does, since `fix-crash` stands for wt-fix-crash, too."""
     found: dict[str, None] = {}
     for name in filter(_is_plain, names):
-        if name.startswith(incomplete):
+        if name.startswith(incomplete) and not name.startswith("-"):  # a folder may, and would be an option
             found[name] = None
         elif end := next((at.end() for at in _BEGINNING.finditer(name) if name.startswith(incomplete, at.end())), 0):
             found[name[end:]] = None

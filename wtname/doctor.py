@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from wtname import child, git, journal, log, models, settings
-from wtname.errors import WtnameError
+from wtname import child, git, journal, log, models, postcreate, restoring, settings, tickets, worktree
+from wtname.errors import GitError, WtnameError
 from wtname.git.base import choose
+from wtname.trust import is_trusted
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -32,8 +33,9 @@ def checks(model: str | None, cwd: Path | None) -> Iterator[Check]:
         ("engine", _engine),
         ("model", lambda: _model(model)),
         ("log", _log),
-        ("repository", lambda: _repository(cwd)),
-        ("journal", lambda: _journal(cwd)),
+        ("repository", lambda: _in_repository("repository", cwd, _facts)),
+        ("commands", lambda: _in_repository("commands", cwd, _commands)),
+        ("journal", lambda: _in_repository("journal", cwd, _left)),
     ):
         yield _guarded(what, check)
 
@@ -52,7 +54,10 @@ def _guarded(what: str, check: Callable[[], Check]) -> Check:
         return check()
     except WtnameError as error:
         found, _, fix = str(error).partition("; ")
-        return Check(what, "fail", found, fix)
+        return Check(what, "fail", found, fix or "mend that, and look again")
+    except OSError as error:
+        where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "it"
+        return Check(what, "fail", f"{error.strerror or error}: {where}", f"see that {where} can be read")
 
 
 def _git() -> Check:
@@ -92,32 +97,51 @@ def _log() -> Check:
     return Check("log", "ok", str(file))
 
 
-def _repository(cwd: Path | None) -> Check:
-    try:
-        with git.Repository(cwd) as repo:
-            return _facts(repo)
-    except WtnameError as error:
-        return Check("repository", "warn", str(error), "cd into a repository to make worktrees")
+def _in_repository(what: str, cwd: Path | None, look: Callable[[git.Repository], Check]) -> Check:
+    """A check of the repository we stand in; outside of one, only the first has something to say."""
+    with git.Repository(cwd) as repo:
+        try:
+            found = repo.git_dir
+        except GitError as error:
+            if "not a git repository" not in str(error):
+                raise
+            if what == "repository":
+                return Check(what, "warn", str(error), "cd into a repository to make worktrees")
+            return Check(what, "ok", "no repository")
+        assert found
+        return look(repo)
 
 
 def _facts(repo: git.Repository) -> Check:
+    """Everything that `new` looks at before it makes something: where it would refuse, so do we."""
     chosen = settings.load(repo.config, os.environ)
-    folder = settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch="BRANCH")
+    settings.steps(repo.config, os.environ)
+    restoring.expired(repo, os.environ.get("WTNAME_TRASHDAYS") or repo.config.get("wtname.trashdays", ""))
+    tickets.choose(chosen, None, "", [])
     start = choose(repo, chosen.base)
-    commit = repo.commit(start.ref)[:10]
-    parent = next(p for p in folder.parents if p.exists())
-    found = f"{repo.main}, new worktrees in {folder}, from {start.name} ({commit}), branches {chosen.template}"
-    if not os.access(parent, os.W_OK):
-        return Check("repository", "fail", found, f"make {parent} writable or set wtname.path")
-    return Check("repository", "ok", found)
+    planned = worktree.plan(repo, chosen._replace(base=start.ref), "fix-x")
+    folder = settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch="BRANCH")
+    parent = next(p for p in planned.path.parents if p.exists())
+    found = f"{repo.main}, new worktrees in {folder}, from {start.name} ({planned.commit[:10]})"
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        return Check("repository", "fail", f"nothing can be made in {parent}", "make it writable or set wtname.path")
+    return Check("repository", "ok", f"{found}, branches {chosen.template}")
 
 
-def _journal(cwd: Path | None) -> Check:
+def _commands(repo: git.Repository) -> Check:
+    """Whether the commands for new worktrees would run."""
     try:
-        with git.Repository(cwd) as repo:
-            return _left(repo)
-    except WtnameError:
-        return Check("journal", "ok", "no repository, nothing is left in it")
+        folder = repo.worktree()
+    except GitError:  # git's own folder
+        folder = None
+    found = postcreate.commands(repo, folder)
+    strange = [batch for batch in found.theirs if not is_trusted(batch)]
+    if strange:
+        count = sum(len(batch.commands) for batch in strange)
+        sources = " and ".join(batch.source for batch in strange)
+        return Check("commands", "warn", f"{count} of {sources} not trusted, so they do not run", "wtname trust")
+    count = len(found.own) + sum(len(batch.commands) for batch in found.theirs)
+    return Check("commands", "ok", f"{count} to run in new worktrees" if count else "none to run in new worktrees")
 
 
 def _left(repo: git.Repository) -> Check:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import calendar
 import contextlib
+import errno
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -16,13 +18,18 @@ from importlib import import_module
 from pathlib import Path
 
 from wtname.errors import GitError, WtnameError
-from wtname.git import Repository, is_busy, records, refs
+from wtname.git import Repository, is_busy, records, refs, sharing
 
 # Which module knows an operation: its `mend(repo, entry)` puts things in order and says in a line what it did.
 _MENDERS = {"new": "worktree", "restore": "restoring", "remove": "removal", "rename": "renaming"}
 _FAR = 1 << 30  # the byte that Windows locks: others may read the text before it
 _STAMP = "%Y%m%dT%H%M%SZ"
 _BAD = ".unreadable"
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_BESIDE = (".scratch", ".seen")
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_DAY = 24 * 60 * 60
+_LAST = 60 * 60  # seconds after the last note that its git may have gone on
 _LOCKS = 10  # of a killed git that are in the way, at most
 _REPAIR = "run `wtname doctor --repair` once that is mended"
 
@@ -68,23 +75,38 @@ class Entry:
         """A file for what is needed meanwhile; it goes with the entry."""
         return self.file.with_suffix(".scratch")
 
+    @property
+    def seen(self) -> Path:
+        """The index of the files that were looked at last; it goes with the entry."""
+        return self.file.with_suffix(".seen")
+
     def note(self, **facts: object) -> None:
         """Write down more before it happens."""
         import json
 
         self.facts.update(facts)
-        line = json.dumps(facts) + "\n"
+        line = (json.dumps(facts) + "\n").encode()
+        size = os.fstat(self.descriptor).st_size
         try:
-            os.write(self.descriptor, line.encode())
+            if os.write(self.descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._durable:  # with its first bytes, a journaling file system keeps the file's name, too
                 os.fsync(self.descriptor)
         except OSError as error:
+            with contextlib.suppress(OSError):  # or the next note would join it
+                os.ftruncate(self.descriptor, size)
             raise WtnameError(f"cannot write {self.file}: {error.strerror}; make room there") from error
 
     def text(self, fact: str) -> str:
         """A fact that is text; raises Unreadable where it is not there."""
         value = self.facts.get(fact)
         if not isinstance(value, str) or "\0" in value:
+            raise Unreadable(fact)
+        return value
+
+    def oid(self, fact: str) -> str:
+        """A fact that is the name of an object; raises Unreadable where it is not there."""
+        if not _OID.fullmatch(value := self.text(fact)):
             raise Unreadable(fact)
         return value
 
@@ -112,9 +134,11 @@ class Entry:
 
     def remove(self) -> None:
         """The operation is over."""
-        if sys.platform == "win32":  # an open file cannot be removed there
+        if sys.platform == "win32":  # an open file cannot be removed there; who has it open must find nothing in it
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, 0)
             self.close()
-        for file in (self.scratch, self.scratch.with_suffix(".scratch.lock"), self.file):
+        for file in (self.scratch, self.scratch.with_suffix(".scratch.lock"), self.seen, self.file):
             with contextlib.suppress(OSError):
                 file.unlink()
         for folder in (self.file.parent, self.file.parent.parent):
@@ -132,7 +156,7 @@ class Entry:
 def entry(repo: Repository, operation: str, facts: dict[str, object], durable: bool = True) -> Iterator[Entry]:
     """Note an operation before its first change. What is raised inside takes the operation back; where even that
     fails, the entry stays for the next command. Not durable: it outlives the process, but perhaps not a power cut."""
-    made = _create(_folder(repo), durable)
+    made = _create(repo, durable)
     try:
         try:
             made.note(operation=operation, **facts)
@@ -167,7 +191,16 @@ def recover(repo: Repository) -> list[str]:
             what, _, fix = str(error).partition("; ")
             why = error.strerror if isinstance(error, OSError) else what
             told.append(f"cannot put in order what {file} tells of: {why}; {fix or _REPAIR}")
+    _sweep(_folder(repo))
     return told
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what an entry could not take along when it went."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.endswith(_BESIDE) and not (file := folder / name).with_suffix(".json").exists():
+                file.unlink()
 
 
 def entries(repo: Repository) -> list[Path]:
@@ -224,17 +257,17 @@ def _recover(repo: Repository, found: Entry) -> str | None:
 def _mend(repo: Repository, entry: Entry, killed: bool) -> str | None:
     """Put in order what an operation left; a git of its that was killed has left its locks, too."""
     mender = import_module("wtname." + _MENDERS[entry.text("operation")])
-    began = entry.began
+    when = entry.began, os.fstat(entry.descriptor).st_mtime + _LAST
     for _ in range(_LOCKS):
         try:
             line = mender.mend(repo, entry)
         except GitError as error:
-            if not (killed and is_busy(error) and refs.break_lock(repo, error, began)):
+            if not (killed and is_busy(error) and refs.break_lock(repo, error, when)):
                 raise
         else:
             assert line is None or isinstance(line, str)
             if killed:
-                refs.release(entry.locks(repo), began)
+                refs.release(entry.locks(repo), when)
             return line
     raise WtnameError("git's locks come back again and again; see that no other git is at work")
 
@@ -243,23 +276,27 @@ def _folder(repo: Repository) -> Path:
     return repo.common_dir / "wtname" / "journal"
 
 
-def _create(folder: Path, durable: bool) -> Entry:
+def _create(repo: Repository, durable: bool) -> Entry:
+    folder = _folder(repo)
     while True:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            sharing.make_folder(repo, "wtname", "journal")
             stamp = time.strftime(_STAMP, time.gmtime())
             file = folder / f"{stamp}-{os.urandom(4).hex()}.json"
             made = Entry(file, _open(file, os.O_CREAT | os.O_EXCL), True, durable)
-        except FileNotFoundError:  # somebody finished and took the empty folder along
+        except FileNotFoundError as error:  # somebody finished and took the empty folder along
+            if not repo.common_dir.is_dir():
+                raise WtnameError(f"{repo.common_dir} is gone; make the repository again") from error
             continue
-        except FileExistsError as error:  # mkdir says so, too, where it went between two looks
-            if folder.exists() and not folder.is_dir():
-                raise WtnameError(f"{folder} is not a folder; take it away") from error
+        except FileExistsError:
             continue
+        except NotADirectoryError as error:
+            raise WtnameError(f"cannot write into {folder}: {error.strerror}; take it away") from error
         except OSError as error:
             raise WtnameError(f"cannot write into {folder}: {error.strerror}; make it writable") from error
         _lock(made.descriptor, wait=True)
         if _is_there(made):
+            sharing.share(repo, file)
             return made
         made.close()  # somebody took it for a dead one's
 
@@ -300,6 +337,7 @@ def _lock(descriptor: int, wait: bool) -> bool:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody has it, or this file system knows no locks: then all count as alive
-        return False
+    except OSError as error:
+        # Where a file system knows no locks, whoever does not end within a day counts as dead.
+        return error.errno in _NO_LOCKS and not wait and time.time() - os.fstat(descriptor).st_mtime > _DAY
     return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from wtname import naming
 from wtname.errors import ModelError
@@ -18,8 +20,7 @@ Source = Literal["model", "extract", "random"]
 DEADLINE = 1.0
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A name for a prompt. `name` is None where the prompt names no task; `ms` is the time it took."""
 
     name: str | None
@@ -32,22 +33,29 @@ class Named:
 
 
 class Namer:
-    """Names prompts; loads the model on first use and does without it where it cannot be had. Raises for no prompt."""
+    """Names prompts; loads the model on first use and does without it where it cannot be had. Raises for no prompt.
+    Threads may share one: they take turns at the model."""
 
     def __init__(self, gguf: Path | None, deadline: float = DEADLINE) -> None:
         self.gguf = gguf
         self.deadline = deadline
+        self._turn = threading.Lock()
         self._engine: Engine | None = None
         self._failed: str | None = None if gguf else "no model is installed; install one: wtname model install"
+
+    def load(self) -> None:
+        """Load the model before the first prompt, without a hurry. What goes wrong, the names tell."""
+        with suppress(ModelError), self._turn:
+            self._load(math.inf)
 
     def name(self, prompt: str) -> Named:
         """The best name."""
         return self.names(prompt, 1)[0]
 
-    def names(self, prompt: str, n: int) -> list[Named]:
-        """Up to `n` different names, best first; at least one."""
+    def names(self, prompt: str, n: int, deadline: float | None = None) -> list[Named]:
+        """Up to `n` different names, best first; at least one. `deadline`: seconds, if others than usual."""
         began = time.perf_counter()
-        stop = time.monotonic() + self.deadline
+        stop = time.monotonic() + (self.deadline if deadline is None else deadline)
         cleaned = naming.clean(prompt)
         ticket = cleaned.tickets[0] if cleaned.tickets else None
 
@@ -70,6 +78,18 @@ class Namer:
         return [named(g.name, "model" if g.name else "random", g.confidence) for g in guesses]
 
     def _ask(self, prompt: naming.Prompt, n: int, stop: float) -> list[Guess]:
+        if not self._turn.acquire(timeout=min(max(0.0, stop - time.monotonic()), threading.TIMEOUT_MAX)):
+            raise ModelError("the model is busy with other prompts")
+        try:
+            return self._load(stop).suggest(prompt, n, deadline=stop)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(f"the engine failed ({error!r})") from error
+        finally:
+            self._turn.release()
+
+    def _load(self, stop: float) -> Engine:
         if self._failed:
             raise ModelError(self._failed)
         if self._engine is None:
@@ -83,12 +103,7 @@ class Namer:
                 if time.monotonic() < stop:  # a slow load may do better next time
                     self._failed = why
                 raise ModelError(why) from error
-        try:
-            return self._engine.suggest(prompt, n, deadline=stop)
-        except ModelError:
-            raise
-        except Exception as error:
-            raise ModelError(f"the engine failed ({error!r})") from error
+        return self._engine
 
 
 def random_branch() -> str:

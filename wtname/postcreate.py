@@ -15,7 +15,8 @@ from wtname import settings
 from wtname.errors import WtnameError
 from wtname.git import Repository
 from wtname.git.origins import values
-from wtname.git.process import wait
+from wtname.git.process import is_stoppable, wait
+from wtname.git.sharing import make_folder, share
 from wtname.trust import Batch
 
 FILE = ".wtname"
@@ -84,13 +85,20 @@ def run(repo: Repository, branch: str, folder: Path, wanted: list[str]) -> Itera
             yield Done(command, skipped="one before it failed")
         elif plain is None:
             code = wait(
-                subprocess.Popen(_shell(command), cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=_STDERR)
+                subprocess.Popen(
+                    _shell(command),
+                    cwd=folder,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=_STDERR,
+                    start_new_session=is_stoppable(),
+                )
             )
             failed = code != 0
             yield Done(command, code=code)
         else:
             try:
-                log = log or _make_log(repo.common_dir, branch)
+                log = log or _make_log(repo, branch)
             except OSError as error:
                 yield Done(command, skipped=f"no log can be written: {error.strerror}")
                 continue
@@ -123,14 +131,15 @@ def _shell(command: str) -> list[str] | str:
     return ["/bin/sh", "-c", command]
 
 
-def _make_log(common: Path, branch: str) -> Path:
+def _make_log(repo: Repository, branch: str, tries: int = 100) -> Path:
     """An empty log in the git folder, which may be a stranger's: no link in it is followed."""
-    folder = common / "wtname"
-    for place in (folder, folder / "log"):
-        place.mkdir(exist_ok=True)
-        if place.is_symlink():
-            raise NotADirectoryError(None, f"{place} is a link")
-    log = folder / "log" / f"{settings.flat(branch)}.log"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    os.close(os.open(log, flags, 0o600))
+    try:
+        log = make_folder(repo, "wtname", "log") / f"{settings.flat(branch)}.log"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        os.close(os.open(log, flags, 0o600))
+        share(repo, log)
+    except FileNotFoundError:  # whoever leaves the journal takes an empty folder along
+        if not tries:
+            raise
+        return _make_log(repo, branch, tries - 1)
     return log

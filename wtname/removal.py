@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from wtname import folders, journal, settings, worktree
+from wtname import folders, journal, keeping, settings, worktree
 from wtname.errors import GitError, WtnameError
-from wtname.git import Repository, records, refs, snapshot, status, trash
+from wtname.git import Repository, inner, records, refs, status, trash
+from wtname.git.ignored import listed
 from wtname.journal import Entry
 
 
@@ -32,7 +32,8 @@ class Target(NamedTuple):
 
 class Removed(NamedTuple):
     """What came of a worktree: `why` it was not removed, or under which name it is `kept`, whether its branch went
-    along, and how many `ignored` files and folders went for good."""
+    along, how many `ignored` files and folders went for good, and which of them were repositories with commits that are
+    nowhere else (`lost`)."""
 
     path: str
     branch: str | None
@@ -42,6 +43,7 @@ class Removed(NamedTuple):
     branch_deleted: bool = False
     ignored: int = 0
     inside: str = ""  # where to go for who stood in it
+    lost: tuple[str, ...] = ()
 
 
 def targets(repo: Repository) -> list[Target]:
@@ -118,19 +120,20 @@ def remove(repo: Repository, one: Target, known: list[Target], force: bool, keep
     if why := refusal(repo, one, known) or ("" if force else at_stake(repo, one, trunk, own)):
         return Removed(str(one.path), one.branch, False, why)
     there = folders.is_there(one.path)
-    ignored = snapshot.ignored(repo, one.path) if there else 0
+    ignored = listed(repo, one.path) if there else []
+    lost = inner.ahead(repo, one.path, ignored) if force else []
     facts = {"path": str(one.path), "branch": one.branch or "", "head": one.head, "own": own, "there": there}
     with journal.entry(repo, "remove", facts) as entry:
         if not there and journal.under_way(repo, entry, "path"):
             raise WtnameError("somebody else is removing it right now; wtname restore has it then")
-        kept = bundle(repo, entry, one.path, one.branch, one.head, own)
-        if inside := snapshot.unsaved(repo, one.path, kept.tree, one.head):
+        kept = keeping.bundle(repo, entry, one.path, one.branch, one.head, own)
+        if inside := inner.unsaved(repo, one.path, records.record(repo, one.path), kept.tree, one.head):
             why = f"{inside} in {one.path} is a repository of its own with work that is nowhere else"
             raise WtnameError(f"{why}; push it from there (nothing can keep it otherwise)")
         entry.note(kept=kept.ref, commit=kept.commit)
         trash.publish(repo, kept)
-        deleted = _finish(repo, entry)
-    return Removed(str(one.path), one.branch, True, "", kept.name, deleted, ignored)
+        deleted = _finish(repo, entry, kept)
+    return Removed(str(one.path), one.branch, True, "", kept.name, deleted, len(ignored), lost=tuple(lost))
 
 
 def refusal(repo: Repository, one: Target, known: list[Target]) -> str | None:
@@ -155,6 +158,9 @@ def at_stake(repo: Repository, one: Target, trunk: str | None, own: bool) -> str
             return f"a {what} is not finished in it; finish or abort it, or pass --force"
         if count := status.dirty(repo, one.path):
             return f"it has {_number(count, 'changed file')}; commit or stash, or pass --force"
+        if found := inner.ahead(repo, one.path, listed(repo, one.path)):
+            what = f"{found[0]} in it is ignored, and a repository with commits that are nowhere else"
+            return f"{what}; push them from there, or pass --force to lose them"
     if one.branch and not own:
         return None
     if (count := unsaved(repo, one, trunk)) and not (one.branch and trunk and _arrived(repo, one.branch, trunk)):
@@ -173,33 +179,13 @@ def unsaved(repo: Repository, one: Target, trunk: str | None) -> int:
     return int(repo.act("rev-list", "--count", one.head, "--not", *elsewhere, "--").output())
 
 
-def bundle(repo: Repository, entry: Entry, path: Path, branch: str | None, head: str, own: bool) -> trash.Kept:
-    """Write a commit that keeps a worktree as it is: branch, files, what is staged, what is half done."""
-    record = records.record(repo, path)
-    there = folders.is_there(path)
-    tree = snapshot.tree(repo, path, record, head, entry.scratch) if there else snapshot.tree_of(repo, head)
-    staged = snapshot.index(repo, path, record, entry.scratch) if record else None
-    staged = None if staged == snapshot.tree_of(repo, head) else staged
-    name = branch or "detached-" + re.sub(r"[^A-Za-z0-9]+", "-", path.name).strip("-")
-    said = refs.settings(repo, branch) if branch else {}
-    kept = trash.Kept(trash.free_ref(repo, name), "", 0, branch, str(path), head, tree, staged, own, said)
-    return trash.write(repo, kept, snapshot.heads(repo, record) if record else [], entry.id)
-
-
-def keep_strange(repo: Repository, entry: Entry, path: Path, branch: str | None, commits: list[str]) -> str:
-    """Keep a folder that is about to go where it has files that are in none of these commits; tells where they are."""
-    if not snapshot.differs(repo, path, records.record(repo, path), commits, entry.scratch):
-        return ""
-    kept = bundle(repo, entry, path, branch, commits[0], own=True)
-    trash.publish(repo, kept)
-    return f"; files in it that are no commit's are kept: wtname restore {kept.name}"
-
-
 def mend(repo: Repository, entry: Entry) -> str | None:
     """Put in order what a broken-off removal left: before the folder was put aside nothing is removed, after that all
     of it."""
     path = Path(entry.text("path"))
     name = entry.text("branch") or str(path)
+    if not entry.alive:  # it may be half written
+        entry.seen.unlink(missing_ok=True)
     if not entry.facts.get("gone") and not folders.is_there(folders.aside(path, entry.id)):
         if "commit" in entry.facts:
             trash.drop(repo, entry.text("kept"), entry.text("commit"))
@@ -208,7 +194,7 @@ def mend(repo: Repository, entry: Entry) -> str | None:
     return f"{name} was half removed, and is removed now; wtname restore {entry.text('kept')[len(trash.PREFIX) :]}"
 
 
-def _finish(repo: Repository, entry: Entry) -> bool:
+def _finish(repo: Repository, entry: Entry, kept: trash.Kept | None = None) -> bool:
     path, branch = Path(entry.text("path")), entry.text("branch")
     aside = folders.aside(path, entry.id)
     if not entry.facts.get("gone") and not folders.is_there(aside):
@@ -220,6 +206,13 @@ def _finish(repo: Repository, entry: Entry) -> bool:
         except OSError as error:
             raise WtnameError(f"cannot take {path} away: {error.strerror}; leave it with all programs") from error
     if not entry.facts.get("gone"):
+        if folders.is_there(aside):
+            try:
+                keeping.keep_latest(repo, entry, path, aside, kept)
+            except WtnameError:
+                if not folders.is_there(path):
+                    aside.rename(path)
+                raise
         entry.note(gone=True)
     stays: WtnameError | None = None
     try:
@@ -229,7 +222,7 @@ def _finish(repo: Repository, entry: Entry) -> bool:
     records.forget(repo, path)
     deleted = False
     if entry.facts.get("own"):
-        deleted = refs.delete_branch(repo, branch, entry.text("head"))
+        deleted = refs.delete_branch(repo, branch, entry.oid("head"))
         if deleted:
             refs.forget_settings(repo, branch)
     if stays:

@@ -72,8 +72,9 @@ def plan(repo: Repository, one: Target, chosen: Settings, name: str | None, *, t
     raise WtnameError(f"no branch like {branch!r} can be made; change --name or wtname.template")
 
 
-def plan_undo(repo: Repository, one: Target, chosen: Settings) -> Renaming:
-    """The way back from the last renaming; raises WtnameError where there is none."""
+def plan_undo(repo: Repository, one: Target, chosen: Settings, *, force: bool = False) -> Renaming:
+    """The way back from the last renaming; raises WtnameError where there is none, or, unless forced to, where the
+    branch was pushed under its new name."""
     assert one.branch
     said = refs.settings(repo, one.branch)
     old, place = said.get(_FROM, [""])[0], said.get(_MOVED, [""])[0]
@@ -82,6 +83,8 @@ def plan_undo(repo: Repository, one: Target, chosen: Settings) -> Renaming:
     local = (ref[len("refs/heads/") :] for ref in repo.refs.names() if ref.startswith("refs/heads/"))
     if old in Taken(branch for branch in local if branch != one.branch) or not repo.allows(old):
         raise WtnameError(f"there is a branch {old!r} by now; rename that one first")
+    if not force:
+        _refuse_pushed(repo, one.branch, {old, status.trunk_branch(repo, status.trunk(repo))})
     to = Path(place) if place else None
     if to and (folders.is_there(to) or not worktree.is_near(repo, chosen, to)):
         raise WtnameError(
@@ -103,8 +106,11 @@ def rename(repo: Repository, wanted: Renaming, description: str) -> None:
         "undo": wanted.undo,
         "description": description,
         "before": {key: values for key, values in refs.settings(repo, wanted.old).items() if key in (_FROM, _MOVED)},
+        "left": (left := refs.leftovers(repo, wanted.new)),
     }
     with journal.entry(repo, "rename", facts) as entry:
+        if left:  # else git would add the branch's own settings to them
+            refs.forget_settings(repo, wanted.new)
         refs.rename_branch(repo, wanted.old, wanted.new)
         if wanted.to:
             _move(repo, wanted.path, wanted.to)
@@ -117,9 +123,11 @@ def mend(repo: Repository, entry: Entry) -> str | None:
     old, new, commit = entry.text("old"), entry.text("new"), entry.text("commit")
     path, to = Path(entry.text("path")), Path(entry.text("to") or entry.text("path"))
     if refs.tip(repo, old):  # git had not begun, or it was made again since
+        refs.put_back(repo, new, entry.facts.get("left"))
         return f"{old} was about to be renamed, and is called as before"
     if not refs.tip(repo, new):
         refs.bring_back(repo, old, commit, worktree.mark(entry))
+        refs.put_back(repo, new, entry.facts.get("left"))
         return f"{old} was half renamed, and is called as before"
     refs.finish_renaming(repo, old, new)
     moved = to != path and not folders.is_there(path)
@@ -134,6 +142,7 @@ def mend(repo: Repository, entry: Entry) -> str | None:
     if isinstance(before := entry.facts.get("before"), dict):
         for key in (_FROM, _MOVED):
             refs.put_setting(repo, old, key, [str(value) for value in before.get(key, [])])
+    refs.put_back(repo, new, entry.facts.get("left"))
     return f"{old} was half renamed, and is called as before"
 
 
@@ -169,8 +178,8 @@ def refuse(repo: Repository, one: Target, *, force: bool, move: bool) -> None:
     trunk = status.trunk_branch(repo, status.trunk(repo))
     if one.branch in (trunk, "main", "master", repo.config.get("init.defaultbranch")):
         raise WtnameError(f"{one.branch} is the default branch; make a branch for the task: wtname new")
-    if not force and (place := _pushed(repo, str(one.branch), trunk)):
-        raise WtnameError(f"{one.branch} is pushed ({place}), and a pull request would lose it; pass --force to rename")
+    if not force:
+        _refuse_pushed(repo, str(one.branch), {trunk})
     if move:
         _refuse_move(repo, one)
 
@@ -189,11 +198,16 @@ def _has_submodules(repo: Repository, path: Path) -> bool:
     return bool(found and (found / "modules").is_dir())
 
 
-def _pushed(repo: Repository, branch: str, trunk: str) -> str | None:
-    """Where a branch was pushed to: a remote's branch of that name, or an upstream that is no default branch."""
+def _refuse_pushed(repo: Repository, branch: str, besides: set[str]) -> None:
+    if place := _pushed(repo, branch, besides):
+        raise WtnameError(f"{branch} is pushed ({place}), and a pull request would lose it; pass --force to rename")
+
+
+def _pushed(repo: Repository, branch: str, besides: set[str]) -> str | None:
+    """Where a branch was pushed to: a remote's branch of that name, or an upstream that is not one of `besides`."""
     said = refs.settings(repo, branch)
     upstream = said.get("merge", [""])[0].removeprefix("refs/heads/")
-    if upstream and upstream != trunk and said.get("remote", ["."])[0] != ".":
+    if upstream and upstream not in besides and said.get("remote", ["."])[0] != ".":
         return f"{said['remote'][0]}/{upstream}"
-    remote = (ref for ref in repo.refs.names() if ref.startswith("refs/remotes/"))
-    return next((ref[len("refs/remotes/") :] for ref in remote if ref.split("/", 3)[3:] == [branch]), None)
+    theirs = (ref for ref in repo.refs.names() if ref.startswith("refs/remotes/") and ref.endswith("/" + branch))
+    return next((ref[len("refs/remotes/") :] for ref in theirs if repo.split(ref)[1] == branch), None)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from wtname import folders, journal, settings
 from wtname.errors import WtnameError
-from wtname.git import Repository, records, refs, snapshot, trash
+from wtname.git import Repository, records, reflog, refs, snapshot, trash
 from wtname.journal import Entry
 from wtname.settings import Settings
-from wtname.worktree import Taken, is_made, is_near, mark, place, take_back
+from wtname.worktree import Taken, clear, is_made, is_near, mark, place, take_back
 
 _DAY = 24 * 60 * 60
 _DAYS = "30"
@@ -45,7 +45,11 @@ def restore(repo: Repository, kept: trash.Kept, chosen: Settings) -> Restored:
     is taken by now gets a number. Raises WtnameError where it cannot be; then the trash has it still."""
     branch, is_new = _free_branch(repo, kept)
     path = _free_folder(repo, kept, chosen)
+    before = refs.settings(repo, branch) if branch else {}
+    settings = trash.settings(repo, kept) if branch else {}
+    settings = {key: values for key, values in settings.items() if is_new or key not in before}
     facts = {"branch": branch or "", "commit": kept.head, "kept": kept.ref, "tree": kept.commit, **place(path)}
+    facts |= {"settings": settings, "before": {key: before.get(key, []) for key in settings}}
     with journal.entry(repo, "restore", facts) as entry:
         if branch and is_new:
             refs.make_branch(repo, branch, kept.head, mark(entry))
@@ -56,36 +60,54 @@ def restore(repo: Repository, kept: trash.Kept, chosen: Settings) -> Restored:
             raise WtnameError(f"cannot make {path}: {error.strerror}; make room there") from error
         entry.note(made=True)
         said = repo.add_worktree(path, branch or kept.head)
-        snapshot.fill(repo, path, kept.commit, kept.staged or kept.head)
-        for key in trash.SETTINGS:
-            if branch and is_new and key in kept.settings:
-                refs.put_setting(repo, branch, key, kept.settings[key])
+        snapshot.fill(repo, path, kept.files._replace(tree=kept.commit), kept.staged or kept.head)
+        for key, values in settings.items():
+            refs.put_setting(repo, str(branch), key, values)
         entry.note(filled=True)
-        trash.drop(repo, kept.ref, kept.commit)
+        _finish(repo, entry, kept)
     return Restored(branch, path, kept.name, said)
+
+
+def _finish(repo: Repository, entry: Entry, kept: trash.Kept) -> None:
+    record = records.record(repo, Path(entry.text("path")))
+    if logs := trash.logs(repo, kept):
+        reflog.put_back(repo, record, entry.text("branch") or None, logs)
+    trash.drop(repo, kept.ref, kept.commit)
 
 
 def mend(repo: Repository, entry: Entry) -> str | None:
     """Put in order what a broken-off restoring left: it is finished, or taken back, and then the trash has it still."""
-    branch, commit, path = entry.text("branch"), entry.text("commit"), Path(entry.text("path"))
-    name = branch or str(path)
-    folders.delete(folders.aside(path, entry.id))
+    branch, commit, path = entry.text("branch"), entry.oid("commit"), Path(entry.text("path"))
+    name, ref, tree = branch or str(path), entry.text("kept"), entry.oid("tree")
     if entry.facts.get("filled"):
-        trash.drop(repo, entry.text("kept"), entry.text("tree"))
+        for kept in trash.find(repo):
+            if (kept.ref, kept.commit) == (ref, tree):
+                _finish(repo, entry, kept)
         return f"{name} was restored: {path}"
+    told = clear(repo, entry, branch or None, [commit, tree])
     record = records.record(repo, path)
     made = bool(entry.facts.get("made"))
-    if made and record and is_made(repo, path, branch or None) and records.head(repo, record) != commit:
+    moved_on = record and is_made(repo, path, branch or None) and records.head(repo, record) != commit
+    if made and (moved_on or records.has_modules(record)):
+        records.unlock_unfinished(record)
         return f"{name} was half restored, but somebody works on it by now; it stays"
     if made or not record:
-        take_back(repo, entry, branch or None, [commit, entry.text("tree")])
-    if branch and refs.is_made_by(repo, branch, mark(entry)):
-        for key in trash.SETTINGS:
-            refs.put_setting(repo, branch, key, [])
+        told += take_back(repo, entry, branch or None, [commit, tree])
+    is_new = bool(branch) and refs.is_made_by(repo, branch, mark(entry))
+    if branch and made:
+        _unset(repo, entry, branch)
+    if is_new:
         refs.delete_branch(repo, branch, commit)
-    return (
-        f"{name} was half restored; it is in the trash still: wtname restore {entry.text('kept')[len(trash.PREFIX) :]}"
-    )
+    return f"{name} was half restored; it is in the trash still: wtname restore {ref[len(trash.PREFIX) :]}{told}"
+
+
+def _unset(repo: Repository, entry: Entry, branch: str) -> None:
+    """Undo what was set of a branch and is so still."""
+    put, before, now = entry.facts.get("settings"), entry.facts.get("before"), refs.settings(repo, branch)
+    if isinstance(put, dict) and isinstance(before, dict):
+        for key, values in put.items():
+            if now.get(key) == values:
+                refs.put_setting(repo, branch, key, [str(value) for value in before.get(key, [])])
 
 
 def facts(kept: trash.Kept) -> dict[str, object]:

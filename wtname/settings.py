@@ -67,9 +67,13 @@ def _length(text: str) -> int:
     return int(text)
 
 
+# Names that are devices on Windows, whatever follows their first dot.
+_DEVICE = re.compile(r"\A(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|\Z)", re.I)
+
+
 def flat(branch: str) -> str:
-    """A branch as the name of a file or a folder."""
-    return re.sub(r'[/\\<>:"|?*]', "-", branch)
+    """A branch as the name of a file or a folder, on any system."""
+    return _DEVICE.sub(r"\1-", re.sub(r'[/\\<>:"|?*]', "-", branch))
 
 
 def folder(path: str, *, repo: str, main: Path, branch: str) -> Path:
@@ -82,10 +86,10 @@ def folder(path: str, *, repo: str, main: Path, branch: str) -> Path:
         return fields[field[1]]
 
     if "{branch}" not in path:
-        raise WtnameError("wtname.path needs {branch}, as in ../{repo}.worktrees/{branch}")
+        raise WtnameError(f"wtname.path is {path!r}, without {{branch}}; set it as in ../{{repo}}.worktrees/{{branch}}")
     # Not resolved: `..` goes up from the main worktree by name, and what is there need not exist yet.
     try:
-        return Path(os.path.normpath(main / Path(re.sub(r"\{(\w*)\}", fill, path)).expanduser()))
+        return Path(os.path.abspath(main / Path(re.sub(r"\{(\w*)\}", fill, path)).expanduser()))
     except RuntimeError as error:
         raise WtnameError(f"wtname.path is {path!r}, and nobody's home is called so; change it") from error
 

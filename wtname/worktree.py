@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +21,7 @@ from wtname.namer import random_branch
 from wtname.settings import Settings
 
 _TRIES = 1000
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.I)
 _PATIENCE = 5.0  # seconds with another git at work
 
 
@@ -37,19 +40,25 @@ class Outrun(Exception):
 
 
 class Taken:
-    """The branch names that a new one must stay clear of: equal in any case, or a folder of refs for one another."""
+    """The branch names that a new one must stay clear of: equal in any case and in any way to write an accent, or a
+    folder of refs for one another."""
 
     def __init__(self, branches: Iterable[str]) -> None:
-        self._branches = {branch.casefold() for branch in branches}
+        self._branches = {_plain(branch) for branch in branches}
         self._folders = {folder for branch in self._branches for folder in _folders(branch)}
 
     def __contains__(self, branch: str) -> bool:
-        branch = branch.casefold()
+        branch = _plain(branch)
         return branch in self._branches or branch in self._folders or self.above(branch) is not None
 
     def above(self, branch: str) -> str | None:
         """A branch called like a folder that this one would lie in."""
-        return next((folder for folder in _folders(branch.casefold()) if folder in self._branches), None)
+        return next((folder for folder in _folders(_plain(branch)) if folder in self._branches), None)
+
+
+def _plain(branch: str) -> str:
+    """A branch as the file systems of macOS and Windows tell it from others."""
+    return branch if branch.isascii() and branch.islower() else unicodedata.normalize("NFC", branch).casefold()
 
 
 def _folders(branch: str) -> list[str]:
@@ -64,6 +73,7 @@ def branches(
     if name is None:
         while True:
             yield None, random_branch()
+    name = unicodedata.normalize("NFC", name)  # as git has it on macOS, whatever the keyboard says
 
     def excess(branch: str) -> str | None:
         why = template.excess(branch, chosen.maxlength)
@@ -91,14 +101,23 @@ def plan(
             return path.absolute()
         return settings.folder(chosen.path, repo=repo.name, main=repo.beside, branch=branch)
 
+    first = ""
     for candidate, branch in itertools.islice(branches(name, ticket, chosen, None if path else folder), _TRIES):
+        first = first or branch
         if not repo.allows(branch):
             raise WtnameError(f"{branch!r} is no legal branch name; change --name or wtname.template")
         place = folder(branch)
-        if branch not in taken and (path or not folders.is_there(place)):
+        if branch in taken or is_reserved(branch, sys.platform):
+            continue
+        if path or not folders.is_there(place):
             return Worktree(candidate, branch, place, commit)
-    why = f"there is a branch {above!r}" if (above := taken.above(branch)) else "all numbers are taken"
-    raise WtnameError(f"no branch like {branch!r} can be made: {why}; change --name or wtname.template")
+    why = f"there is a branch {above!r}" if (above := taken.above(first)) else "all numbers are taken"
+    raise WtnameError(f"no branch like {first!r} can be made: {why}; change --name or wtname.template")
+
+
+def is_reserved(branch: str, platform: str) -> bool:
+    """Whether Windows takes a part of the branch, as git would call a file, for a device, whatever its extension."""
+    return platform == "win32" and any(_DEVICE.match(part) for part in branch.split("/"))
 
 
 def create(
@@ -149,7 +168,7 @@ def place(path: Path) -> dict[str, object]:
 def make(repo: Repository, entry: Entry, wanted: Worktree, fixed: bool, description: str = "") -> Worktree:
     """Make a branch and its worktree, noted in the journal. Raises Outrun where somebody was faster."""
     refs.make_branch(repo, wanted.branch, wanted.commit, mark(entry))
-    with refs.Describing(repo, wanted.branch, description) as describing:
+    with refs.Describing(repo, wanted.branch, description, entry.note) as describing:
         try:
             folders.make(wanted.path)
             entry.note(made=True)
@@ -172,20 +191,21 @@ def make(repo: Repository, entry: Entry, wanted: Worktree, fixed: bool, descript
 def mend(repo: Repository, entry: Entry) -> str | None:
     """Put in order what a broken-off `make` left: a worktree that git got to the end of stays, anything less is taken
     back. The branch with our mark is made first and goes last: as long as it is there, the folder is ours."""
-    branch, commit, path = entry.text("branch"), entry.text("commit"), Path(entry.text("path"))
+    branch, commit, path = entry.text("branch"), entry.oid("commit"), Path(entry.text("path"))
     description = entry.text("description")
-    folders.delete(folders.aside(path, entry.id))
+    kept = clear(repo, entry, branch, [commit])
     if not refs.is_made_by(repo, branch, mark(entry)):
         return None
     if not entry.alive and is_made(repo, path, branch):
         if not refs.settings(repo, branch).get("description"):
             refs.describe(repo, branch, description)
         return f"{branch} was made when wtname was killed, and stays: {path}"
-    if not entry.alive and refs.tip(repo, branch) != commit:
-        records.unlock_unfinished(records.record(repo, path))
+    record = records.record(repo, path)
+    if not entry.alive and (refs.tip(repo, branch) != commit or records.has_modules(record)):
+        records.unlock_unfinished(record)
         return f"{branch} was half made, but somebody works on it by now; it stays"
-    kept = take_back(repo, entry, branch, [commit])
-    refs.forget_description(repo, branch, description)
+    kept += take_back(repo, entry, branch, [commit])
+    refs.forget_description(repo, branch, description, entry.facts.get("before"))
     if refs.delete_branch(repo, branch, commit):
         return f"{branch} was half made and is taken back{kept}"
     return f"{branch} was half made, but somebody works on it by now; it stays"
@@ -194,32 +214,45 @@ def mend(repo: Repository, entry: Entry) -> str | None:
 def is_made(repo: Repository, path: Path, branch: str | None) -> bool:
     """Whether git got to the end of making this branch's worktree."""
     record = records.record(repo, path)
-    return record is not None and records.is_whole(record) and records.branch(record) == branch
+    if record is None or not records.is_whole(record) or not records.is_linked(record, path):
+        return False
+    return records.branch(record) == branch
 
 
 def take_back(repo: Repository, entry: Entry, branch: str | None, commits: list[str]) -> str:
-    """Take back the folder that `make` made and git's record of it. A dead process may have made it long ago: files
-    that are in none of these commits go to the trash, and where they are is told."""
+    """Take back the folder that `make` made and git's record of it. A dead process may have made it long ago: what is
+    in it and in none of these commits is kept, and where it is is told."""
     path = Path(entry.text("path"))
     record = records.record(repo, path)
     ours = record is not None and (not records.is_whole(record) or records.branch(record) == branch)
     kept = ""
     made = bool(entry.facts.get("made"))  # else git was not asked for anything, and a record is somebody else's
     if record and ours and made and records.is_linked(record, path):
-        if not entry.alive:
-            from wtname import removal
-
-            kept = removal.keep_strange(repo, entry, path, branch, commits)
-        path.rename(aside := folders.aside(path, entry.id))
-        folders.delete(aside)
+        path.rename(folders.aside(path, entry.id))
+        kept = clear(repo, entry, branch, commits)
     elif not entry.facts.get("there"):
         folders.remove_if_empty(path)
+        kept = f"; git left files in {path}" if made and not record and folders.is_there(path) else ""
     if made and (ours or record is None):
-        records.forget(repo, path)
+        records.forget(repo, path, record)
     for above in entry.texts("above"):
         if Path(above) in path.parents:
             folders.remove_if_empty(Path(above))
     return kept
+
+
+def clear(repo: Repository, entry: Entry, branch: str | None, commits: list[str]) -> str:
+    """Delete the folder that was put aside, if there is one. What is in it and in none of these commits is kept, and
+    where it is is told; what our own process has just made needs no look."""
+    aside = folders.aside(Path(entry.text("path")), entry.id)
+    if not folders.is_there(aside):
+        return ""
+    if not entry.alive and "strange" not in entry.facts:
+        from wtname import keeping
+
+        entry.note(strange=keeping.keep_strange(repo, entry, aside, branch, commits))
+    folders.delete(aside)
+    return str(entry.facts.get("strange", ""))
 
 
 def mark(entry: Entry) -> str:

@@ -16,7 +16,8 @@ from wtname.commands.shared import folder_option, json_option, model_option, pri
 @json_option
 @model_option
 def doctor(repair: bool, cwd: Path | None, as_json: bool, model: str | None) -> None:
-    """Check git, Python, the engine, the model, the log and the repository; say what to do about each fault."""
+    """Check git, Python, the engine, the model, the log and the repository with its settings, commands and journal; say
+    what to do about each fault."""
     from wtname import doctor
 
     report = []

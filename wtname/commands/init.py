@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wtname import shells
+from wtname.commands.shared import print_bytes
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -32,4 +33,4 @@ def init(shell: str, cmd: str, switch_cmd: str, remove_cmd: str) -> None:
     fish, in config.fish:            wtname init fish | source
     PowerShell, in $PROFILE:         wtname init powershell | Out-String | Invoke-Expression
     """
-    click.echo(shells.text(shell, shells.Names(cmd, switch_cmd, remove_cmd)).encode(), nl=False)
+    print_bytes(shells.text(shell, shells.Names(cmd, switch_cmd, remove_cmd)).encode())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
 
+from wtname import completion
 from wtname.commands.shared import (
     PromptCommand,
     explain,
@@ -18,7 +18,6 @@ from wtname.commands.shared import (
     name_facts,
     print_json,
     print_path,
-    put_in_order,
     read_prompt,
     say,
     unwound_by_signals,
@@ -27,7 +26,12 @@ from wtname.commands.shared import (
 
 @click.command(cls=PromptCommand)
 @click.argument("prompt", nargs=-1)
-@click.option("--base", metavar="REF", help="Start from REF (default: wtname.base, the remote's default branch, HEAD).")
+@click.option(
+    "--base",
+    metavar="REF",
+    shell_complete=completion.starts,
+    help="Start from REF (default: wtname.base, the remote's default branch, HEAD).",
+)
 @click.option("--fetch/--no-fetch", default=None, help="Fetch that branch first, for 5 seconds at most.")
 @click.option("--name", metavar="NAME", help="Use NAME instead of one made from the PROMPT.")
 @click.option("--ticket", metavar="ID", help="The ticket for {ticket} (default: the prompt's, the current branch's).")
@@ -60,51 +64,37 @@ def new(
     model: str | None,
 ) -> None:
     """Make a branch and a worktree for a task, and print the worktree's path."""
-    from wtname import git, settings, template, tickets, worktree
+    from wtname import git, tasks
     from wtname.commands.furnish import furnish
-    from wtname.git.base import Gap, choose
 
     text = "" if name and not prompt else read_prompt(prompt)
     if path:
         path = Path(os.path.normpath(Path.cwd() / (cwd or "") / path))
     asked = base or os.environ.get("WTNAME_BASE") or "HEAD"
-    with unwound_by_signals(), git.Repository(cwd, asked) as repo, ExitStack() as stack:
-        namer = None if name else make_namer(model)
-        chosen = settings.load(repo.config, os.environ, base)
-        flags = {"fetch": fetch, "recursesubmodules": recurse_submodules, "copy": copy, "run": run}
-        steps = settings.steps(repo.config, os.environ, **flags)
-        fetching = None
-        if steps.fetch and not dry_run:
-            from wtname.git.fetch import Fetch
-
-            fetching = stack.enter_context(closing(Fetch(repo, choose(repo, chosen.base), steps.fetch_seconds)))
-        facts: dict[str, object] = {"name": name, "source": "user"}
-        if namer:
-            named = namer.name(text)
-            explain(named)
-            facts, name = name_facts(named), named.name
-        # After the naming, so that git goes on listing the references while the model is at work.
-        if ticket and not template.asks_for("ticket", chosen.template):
-            say(f"wtname.template has no {{ticket}}, so {ticket} will not be in the branch: {chosen.template}")
-        ticket = tickets.choose(chosen, ticket, text, [name or "", repo.refs.current.removeprefix("refs/heads/")])
-        facts["ticket"] = ticket or None
-        if fetching and (warning := fetching.warning()):
-            say(warning)
-        start = choose(repo, chosen.base)
-        gap = stack.enter_context(closing(Gap(repo, start)))
-        chosen = chosen._replace(base=start.ref)
-        if dry_run:
-            made = worktree.plan(repo, chosen, name, ticket=ticket, path=path)
-        else:
-            put_in_order(repo)
-            made = worktree.create(repo, chosen, name, ticket=ticket, path=path, description=text)
+    with unwound_by_signals(), git.Repository(cwd, asked) as repo:
+        begun = tasks.begin(
+            repo,
+            text,
+            lambda: make_namer(model),
+            explain,
+            os.environ,
+            say,
+            name=name,
+            base=base,
+            ticket=ticket,
+            path=path,
+            flags={"fetch": fetch, "recursesubmodules": recurse_submodules, "copy": copy, "run": run},
+            dry_run=dry_run,
+        )
+        made, start = begun.worktree, begun.start
         click.echo(made.said, err=True, nl=False)
-        if warning := gap.warning():
-            say(warning)
-        where = {"branch": made.branch, "path": str(made.path), "base": start.name, "commit": made.commit}
-        facts.update({"name": made.name, **where, "behind": gap.commits()})
-        furnished = {} if dry_run else furnish(repo, made.branch, made.path, steps)
+        if begun.warning:
+            say(begun.warning)
+        furnished = {} if dry_run else furnish(repo, made.branch, made.path, begun.steps)
     if as_json:
+        facts: dict[str, object] = name_facts(begun.named) if begun.named else {"name": name, "source": "user"}
+        where = {"branch": made.branch, "path": str(made.path), "base": start.name, "commit": made.commit}
+        facts |= {"ticket": begun.ticket or None, "name": made.name, **where, "behind": begun.behind}
         print_json({**facts, "dry_run": dry_run, **furnished})
         return
     if dry_run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wtname import completion
 from wtname.commands.shared import (
     folder_option,
     json_option,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.removable)
 @click.option("--force", "-f", is_flag=True, help="Also what is changed, locked, not merged and not pushed.")
 @click.option("--keep-branch", is_flag=True, help="Leave the branch where it is.")
 @folder_option
@@ -66,6 +67,8 @@ def prune(gone: bool, dry_run: bool, cwd: Path | None, as_json: bool) -> None:
 
 def report(found: Iterable[Removed], as_json: bool, dry_run: bool = False) -> None:
     """Print what came of each as soon as it is known; exit code 1 where one was refused."""
+    import shlex
+
     from wtname.display import visible
 
     done = []
@@ -83,9 +86,9 @@ def report(found: Iterable[Removed], as_json: bool, dry_run: bool = False) -> No
         what = "file or folder" if one.ignored == 1 else "files and folders"
         lost = f"; {one.ignored} ignored {what} went for good" if one.ignored else ""
         stays = "" if one.branch_deleted or not one.branch else ", the branch stays"
-        say(f"{name} is removed{stays}; wtname restore {visible(one.kept or '')} brings it back{lost}")
+        say(f"{name} is removed{stays}; wtname restore {visible(shlex.quote(one.kept or ''))} brings it back{lost}")
         if one.inside:
-            say(f"you were in it: cd {visible(one.inside)}")
+            say(f"you were in it: cd {visible(shlex.quote(one.inside))}")
     if as_json:
         print_json([one._asdict() for one in done])
     if any(not one.removed for one in done):

@@ -49,32 +49,32 @@ def rename(
 ) -> None:
     """Rename the branch of the worktree you are in, and print its new name. Without PROMPT the name comes from its
     commits, or else from what is changed. Settings and reflog of the branch are kept; its folder keeps its name."""
-    from wtname import git, renaming, settings, tickets
+    from wtname import git, tasks
 
-    if undo and (prompt or name or ticket or force or move):
-        raise click.UsageError("--undo takes the old name and place; pass nothing with it.")
+    if undo and (prompt or name or ticket or move):
+        raise click.UsageError("--undo takes the old name and place; pass nothing but --force with it.")
     given = bool(prompt) or not (name or undo or sys.stdin.isatty())
     text = read_prompt(prompt) if given else ""
     with unwound_by_signals(), git.Repository(cwd) as repo:
         if not dry_run:
             put_in_order(repo)
-        chosen = settings.load(repo.config, os.environ)
-        one = renaming.subject(repo)
-        facts: dict[str, object] = {"name": name, "source": "user"}
-        if undo:
-            wanted = renaming.plan_undo(repo, one, chosen)
-        else:
-            renaming.refuse(repo, one, force=force, move=move)
-            if not name:
-                named = make_namer(model).name(text.strip() or renaming.task(repo, one))
-                explain(named)
-                facts, name = name_facts(named), named.name
-            found = tickets.choose(chosen, ticket, text, [name or "", one.branch or ""])
-            wanted = renaming.plan(repo, one, chosen, name, ticket=found, move=move)
-        if not dry_run and wanted.new != wanted.old:
-            renaming.rename(repo, wanted, description=text)
+        done = tasks.rename(
+            repo,
+            text,
+            lambda: make_namer(model),
+            explain,
+            os.environ,
+            name=name,
+            ticket=ticket,
+            force=force,
+            move=move,
+            undo=undo,
+            dry_run=dry_run,
+        )
+    wanted = done.renaming
     where = wanted.path if wanted.to is None or dry_run else wanted.to
     if as_json:
+        facts = name_facts(done.named) if done.named else {"name": name, "source": "user"}
         told = {"branch": wanted.new, "old": wanted.old, "path": str(where), "moved": wanted.to is not None}
         print_json({**facts, "name": wanted.name, **told, "undo": undo, "dry_run": dry_run})
         return
@@ -84,6 +84,6 @@ def rename(
         say(f"nothing is renamed; {wanted.old} would be called:")
     elif wanted.to:
         say(f"the folder is {where} now; cd there")
-    elif not one.main:
+    elif not done.worktree.main:
         say(f"the folder keeps its name: {where}" + ("" if undo else "; wtname rename --undo goes back"))
     click.echo(wanted.new)

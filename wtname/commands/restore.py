@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from wtname import completion
 from wtname.commands.shared import (
     folder_option,
     json_option,
@@ -20,7 +21,7 @@ from wtname.commands.shared import (
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.removed)
 @click.option("--list", "listed", is_flag=True, help="Say what can be restored, the latest first.")
 @folder_option
 @json_option

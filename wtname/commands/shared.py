@@ -66,8 +66,13 @@ def print_json(value: object) -> None:
 
 
 def print_path(path: Path) -> None:
-    # A path need not be valid text on POSIX; it leaves as the bytes it is.
-    click.echo(path if sys.platform == "win32" else os.fsencode(path))
+    print_bytes(os.fsencode(path) + b"\n")  # a path need not be valid text
+
+
+def print_bytes(told: bytes) -> None:
+    """Print UTF-8 as it is: in a pipe on Windows, text would be in a code page that no shell and no git reads."""
+    text_only = sys.platform == "win32" and sys.stdout.isatty()  # a console there
+    click.echo(told.decode("utf-8", "replace") if text_only else told, nl=False)
 
 
 def model_option(command: F) -> F:

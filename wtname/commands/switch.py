@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from wtname import completion
 from wtname.commands.shared import folder_option, json_option, print_json, print_path, say
 
 
 @click.command()
-@click.argument("words", nargs=-1)
+@click.argument("words", nargs=-1, shell_complete=completion.worktrees)
 @folder_option
 @json_option
 def switch(words: tuple[str, ...], cwd: Path | None, as_json: bool) -> None:

@@ -20,14 +20,9 @@ class Start(NamedTuple):
     fresher: str = ""
 
 
-def remotes(repo: Repository) -> list[str]:
-    """The names of the repository's remotes."""
-    return [key[len("remote.") : -len(".url")] for key in repo.config if key.startswith("remote.")]
-
-
 def remote(repo: Repository) -> str | None:
     """The remote that matters: the current branch's, else checkout.defaultRemote, else origin, else the only one."""
-    known = remotes(repo)
+    known = repo.remotes
     current = repo.refs.current.removeprefix("refs/heads/")
     wanted = [repo.config.get(f"branch.{current}.remote"), repo.config.get("checkout.defaultremote"), "origin"]
     return next((name for name in wanted if name in known), known[0] if len(known) == 1 else None)
@@ -70,11 +65,9 @@ def choose(repo: Repository, wanted: str) -> Start:
 
 
 def branch_of(repo: Repository, ref: str) -> tuple[str, str] | None:
-    """The remote and its branch that a reference under refs/remotes stands for."""
-    name = ref.removeprefix("refs/remotes/")
-    known = [one for one in remotes(repo) if name != ref and name.startswith(one + "/")]
-    found = max(known, key=len, default="")
-    return (found, name[len(found) + 1 :]) if found else None
+    """The remote that is known and its branch that a reference under refs/remotes stands for."""
+    remote, branch = repo.split(ref)
+    return (remote, branch) if remote in repo.remotes else None
 
 
 class Gap:
@@ -136,7 +129,7 @@ def _remote_branch(repo: Repository, wanted: str) -> str:
     name = wanted.removeprefix("refs/").removeprefix("remotes/")
     if name == wanted and repo.refs.commit("refs/heads/" + name):
         return ""
-    ref = f"refs/remotes/{name}/HEAD" if name in remotes(repo) else "refs/remotes/" + name
+    ref = f"refs/remotes/{name}/HEAD" if name in repo.remotes else "refs/remotes/" + name
     ref = repo.refs.points_to(ref) or ref
     return ref if branch_of(repo, ref) and repo.refs.commit(ref) else ""
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 
 from wtname.errors import WtnameError
-from wtname.git.base import Start, branch_of, remotes, short
-from wtname.git.process import executable, one_line
+from wtname.git.base import Start, branch_of, short
+from wtname.git.process import end_group, executable, one_line
 from wtname.git.repository import Repository
 
 _GRACE = 0.5  # seconds for git to take its lock files back
@@ -34,7 +31,7 @@ class Fetch:
             remote, branch = found
             self._what = short(repo, f"refs/remotes/{remote}/{branch}")
             self._begin(remote, branch)
-        elif remotes(repo) and not start.ref.startswith("refs/") and start.name == "HEAD":
+        elif repo.remotes and not start.ref.startswith("refs/") and start.name == "HEAD":
             self._why = "no default branch of a remote is known; git fetch and git remote set-head --auto make it so"
 
     def _begin(self, remote: str, branch: str) -> None:
@@ -78,24 +75,15 @@ class Fetch:
         """End it, and all that it has started."""
         if not self._process or self._process.poll() is not None:
             return
-        _end(self._process, hard=False)
+        end_group(self._process, hard=False)
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            _end(self._process, hard=True)
+            end_group(self._process, hard=True)
             self._process.kill()
             self._process.wait()
-
-
-def _end(process: subprocess.Popen[bytes], hard: bool) -> None:
-    if sys.platform == "win32":
-        taskkill = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")
-        subprocess.run([taskkill, "/T", "/F", "/PID", str(process.pid)], capture_output=True)
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # the whole group is gone
-        os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
 
 
 def _unasking(repo: Repository) -> dict[str, str]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
-from wtname.errors import GitError
 from wtname.git.ancestry import Ancestry
-from wtname.git.process import executable, one_line
+from wtname.git.process import Running
 from wtname.git.repository import Repository
 
 _DEPTH = 1000  # commits of the default branch that are looked at
@@ -104,16 +101,13 @@ def _texts(repo: Repository, patches: Iterable[str]) -> Iterator[bytes]:
 
 
 def _diff_tree(repo: Repository, patches: Iterable[str], *how: str) -> bytes:
-    git: list[str | Path] = [executable(), f"--git-dir={repo.common_dir}", "--literal-pathspecs"]
-    argv = [*git, "diff-tree", "--stdin", "-r", "--root", "--always", "--no-renames", *how]
     lines = "".join(patch + "\n" for patch in patches).encode()
     if not lines:
         return b""
+    where = (f"--git-dir={repo.common_dir}", "--literal-pathspecs")
+    what = ("diff-tree", "--stdin", "-r", "--root", "--always", "--no-renames")
     # Not where the user stands: from a folder, git would take paths to be below it.
-    done = subprocess.run(argv, input=lines, capture_output=True, cwd=repo.common_dir, env=repo.environment)
-    if done.returncode:
-        raise GitError(one_line(os.fsdecode(done.stderr)) or "git diff-tree failed", done.returncode)
-    return done.stdout
+    return Running(*where, *what, *how, cwd=repo.common_dir, env=repo.environment, given=lines).read()
 
 
 def _is_partial(repo: Repository) -> bool:

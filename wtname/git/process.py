@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from wtname.errors import GitError, WtnameError
@@ -21,13 +25,18 @@ _BUSY = re.compile(
     re.I,
 )
 
+_GRACE = 5.0  # seconds for a process to end by itself once it is told to
+_BEAT = 0.1  # seconds between looks at whether it is still wanted
+
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
 
 @functools.cache
 def executable() -> Path:
     """Where git is. Relative entries of PATH are passed over: they may be a stranger's repository."""
     name = "git.exe" if sys.platform == "win32" else "git"
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = Path(folder, name)
+        path = Path(folder.strip('"') if sys.platform == "win32" else folder, name)  # quotes are legal there
         if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
             return path
     raise WtnameError("git was not found on PATH; install it from https://git-scm.com")
@@ -50,14 +59,17 @@ def one_line(text: str) -> str:
 
 
 class Running:
-    """A git command under way; whoever needs its answer waits for it."""
+    """A git command under way; whoever needs its answer waits for it. It reads `given`, if anything, meanwhile."""
 
-    def __init__(self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *args: str, cwd: Path | None = None, env: dict[str, str] | None = None, given: bytes | None = None
+    ) -> None:
         self.args = args
+        self._given = given
         try:
             self.process = subprocess.Popen(
                 [executable(), *args],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=cwd,
@@ -65,16 +77,23 @@ class Running:
             )
         except OSError as error:
             raise WtnameError(f"cannot run git in {cwd or 'this folder'}: {error.strerror}") from error
+        except ValueError as error:  # a NUL, or half a surrogate pair
+            raise WtnameError(f"git cannot be told {' '.join(args)!r:.200}; leave out what no text may hold") from error
 
     def output(self, empty: int | None = None) -> str:
         """What git wrote on stdout; the exit code `empty` means that there is nothing to write."""
-        out, err = self.process.communicate()
+        return os.fsdecode(self.read(empty))
+
+    def read(self, empty: int | None = None) -> bytes:
+        """The same, as the bytes it is."""
+        out, err = self.process.communicate(self._given)
         code = self.process.returncode
         if code == empty:
-            return ""
+            return b""
         if code:
-            raise GitError(one_line(os.fsdecode(err)) or f"git {self.args[0]} failed", code if code > 0 else 1)
-        return os.fsdecode(out)
+            verb = next((arg for arg in self.args if not arg.startswith("-")), "")
+            raise GitError(one_line(os.fsdecode(err)) or f"git {verb} failed", code if code > 0 else 1)
+        return out
 
     def close(self) -> None:
         """Let go of an answer that nobody needs."""
@@ -83,12 +102,47 @@ class Running:
             self.process.communicate()
 
 
-def wait(process: subprocess.Popen[bytes]) -> int:
-    """The exit code of a process; who is interrupted meanwhile ends it first."""
+@contextlib.contextmanager
+def stopped_by(check: Callable[[], None]) -> Iterator[None]:
+    """Have `wait` call this again and again meanwhile, in this thread; what it raises ends what is waited for."""
+    token = _check.set(check)
     try:
+        yield
+    finally:
+        _check.reset(token)
+
+
+def is_stoppable() -> bool:
+    """Whether a process that is to be waited for has to lead a group, so that it ends with all that it has started."""
+    return _check.get() is not None
+
+
+def end_group(process: subprocess.Popen[bytes], hard: bool) -> None:
+    """End a process that leads a group with all of the group; `hard`: it is not asked."""
+    if sys.platform == "win32":
+        taskkill = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")
+        subprocess.run([taskkill, "/T", "/F", "/PID", str(process.pid)], capture_output=True)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # the whole group is gone
+        os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
+
+
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a process; who is interrupted meanwhile ends it first: in peace, if it goes in some seconds and
+    nobody interrupts again."""
+    try:
+        while check := _check.get():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_BEAT)
+            check()
         return process.wait()
     except BaseException:
-        process.terminate()
+        with contextlib.suppress(BaseException):  # it does not go, or whoever waits for that has no patience either
+            end_group(process, hard=False) if is_stoppable() else process.terminate()
+            process.wait(_GRACE)
+        if is_stoppable():
+            end_group(process, hard=True)
+        process.kill()
         process.wait()
         raise
 
@@ -107,6 +161,7 @@ def run(argv: list[str | Path], cwd: Path, env: dict[str, str], show: bool = Fal
                 stderr=None if show else said,
                 cwd=cwd,
                 env=env,
+                start_new_session=is_stoppable(),
             )
         )
         said.seek(0)

@@ -13,10 +13,10 @@ from wtname.git.repository import Repository
 
 def record(repo: Repository, path: Path) -> Path | None:
     """The folder in which git keeps the worktree at this path: the one that its .git file names, if it is one of this
-    repository's, or else the one that names the path."""
+    repository's, or else the one that names the path. What the first names may be gone."""
     with contextlib.suppress(OSError):
-        if found := _named(path):
-            return found if found.parent.samefile(repo.common_dir / "worktrees") else None
+        if (found := _named(path)) and _is_same(found.parent, repo.common_dir / "worktrees"):
+            return found
     place = Path(os.path.realpath(path))
     for found in _records(repo):
         with contextlib.suppress(OSError):
@@ -34,6 +34,10 @@ def _named(path: Path) -> Path | None:
     return Path(os.path.normpath(path / text[len("gitdir: ") :].rstrip("\r\n")))
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def _records(repo: Repository) -> list[Path]:
     with contextlib.suppress(OSError):
         return sorted((repo.common_dir / "worktrees").iterdir())
@@ -41,17 +45,32 @@ def _records(repo: Repository) -> list[Path]:
 
 
 def is_whole(record: Path) -> bool:
-    """Whether git got to the end of `worktree add`: till then it holds the record locked."""
+    """Whether git got to the end of `worktree add`: till then it holds the record locked, and where a checkout fails it
+    unlocks it before it takes it away again, but there is no index yet."""
+    return not _is_begun(record) and all((record / name).exists() for name in ("gitdir", "commondir", "HEAD", "index"))
+
+
+def is_usable(record: Path) -> bool:
+    """Whether git can work with what is in the record."""
+    return all((record / name).exists() for name in ("commondir", "HEAD"))
+
+
+def _is_begun(record: Path) -> bool:
     with contextlib.suppress(OSError):
-        return (record / "locked").read_bytes().strip() != b"initializing"
-    return (record / "HEAD").exists()
+        return (record / "locked").read_bytes().strip() == b"initializing"
+    return False
 
 
 def unlock_unfinished(record: Path | None) -> None:
     """Let a worktree that git did not finish count as one, as somebody went on with it."""
-    if record and not is_whole(record):
+    if record and _is_begun(record):
         with contextlib.suppress(OSError):
             (record / "locked").unlink()
+
+
+def has_modules(record: Path | None) -> bool:
+    """Whether submodules were filled in the worktree: their commits are in its record, and go with it."""
+    return record is not None and (record / "modules").exists()
 
 
 def branch(record: Path) -> str | None:
@@ -72,21 +91,34 @@ def head(repo: Repository, record: Path) -> str | None:
 def relocate(record: Path, path: Path) -> None:
     """Have the record say that the worktree is at this path, as a killed `worktree move` left unsaid."""
     new = record / "gitdir.wtname"
-    new.write_bytes(os.fsencode(path / ".git") + b"\n")
+    new.write_bytes(os.fsencode((path / ".git").as_posix()) + b"\n")  # git knows no backslashes here
     new.replace(record / "gitdir")
+
+
+def was_moved(record: Path, path: Path) -> bool:
+    """Whether the worktree of this record belongs somewhere else than at this path."""
+    with contextlib.suppress(OSError):
+        named = os.fsdecode((record / "gitdir").read_bytes()).rstrip("\r\n")
+        return not _is_same((record / named).parent, path)
+    return False
 
 
 def is_linked(record: Path, path: Path) -> bool:
     """Whether the folder at this path says that it is the worktree of this record."""
     with contextlib.suppress(OSError):
         if named := _named(path):
-            return named.name == record.name and named.parent.samefile(record.parent)
+            return named.name == record.name and _is_same(named.parent, record.parent)
     return False
 
 
-def forget(repo: Repository, path: Path) -> None:
-    """Drop git's record of a worktree whose folder is gone, if there is one. Raises GitError."""
-    if not os.path.lexists(path) and (found := record(repo, path)) and found.exists():
+def forget(repo: Repository, path: Path, known: Path | None = None) -> None:
+    """Drop git's record of a worktree whose folder was taken away from this path, if there is one: `known`, or else the
+    one that names the path. Whatever lies at the path by now is somebody else's. Raises GitError."""
+    nowhere = path.with_name(f".{path.name}.gone")
+    found = known or record(repo, path) or record(repo, nowhere)
+    if found and found.exists() and not is_linked(found, path):
+        if os.path.lexists(path) or not (found / "gitdir").exists():  # git would not remove it
+            relocate(found, path := nowhere)
         patiently(repo, "worktree", "remove", "--force", "--force", "--", str(path))
     with contextlib.suppress(OSError):  # git leaves it behind where `worktree add` failed
         (repo.common_dir / "worktrees").rmdir()

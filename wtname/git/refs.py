@@ -7,7 +7,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wtname.errors import GitError, WtnameError
@@ -19,6 +19,8 @@ STALE = 60.0  # seconds after which a lock that nobody touches is a dead git's
 # It would not lock a reference because that is not as it should be, and waiting does not change it.
 _IN_VAIN = re.compile("but expected|unable to resolve reference|reference already exists")
 _DESCRIPTION = 4000  # characters of a prompt that are kept
+# Settings that say where a branch belongs, and what it was called.
+_TRACKING = {"remote", "merge", "pushremote", "wtnamerenamedfrom", "wtnamemovedfrom"}
 
 
 def act(repo: Repository, *args: str) -> str:
@@ -46,35 +48,38 @@ def patiently(repo: Repository, *args: str) -> str:
         time.sleep(random.uniform(0.01, 0.1))
 
 
-def break_lock(repo: Repository, error: GitError, since: float) -> bool:
-    """Remove the lock that git stumbles over, if it can only be one of a git that was killed: made since then, not
+Span = tuple[float, float]  # from when to when, in seconds since 1970
+
+
+def break_lock(repo: Repository, error: GitError, when: Span) -> bool:
+    """Remove the lock that git stumbles over, if it can only be one of a git that was killed: made in that time, not
     touched for a minute, and in this repository. Tells whether it was."""
     found = re.search(r"'([^']+\.lock)'", str(error))
     lock = Path(found[1]) if found else repo.common_dir / "config.lock" if "config file" in str(error) else None
-    return lock is not None and repo.common_dir in lock.parents and _break(lock, since)
+    return lock is not None and repo.common_dir in lock.parents and _break(lock, when)
 
 
-def release(locks: Iterable[Path], since: float) -> None:
-    """Remove those of these locks that a git left which was killed since then. Raises WtnameError where that is not
+def release(locks: Iterable[Path], when: Span) -> None:
+    """Remove those of these locks that a git left which was killed in that time. Raises WtnameError where that is not
     clear yet."""
     for lock in locks:
         with contextlib.suppress(OSError):
             first = lock.stat()
-            if first.st_mtime < since or _break(lock, since):
+            if not when[0] <= first.st_mtime <= when[1] or _break(lock, when):
                 continue
             for _ in range(20):  # a git that is alive is done with it in no time
                 time.sleep(0.02)
                 if not os.path.samestat(first, lock.stat()):
                     break
             else:
-                if not _break(lock, since):
+                if not _break(lock, when):
                     raise WtnameError(f"a git that was killed may have left {lock}; try again in a minute")
 
 
-def _break(lock: Path, since: float) -> bool:
+def _break(lock: Path, when: Span) -> bool:
     with contextlib.suppress(OSError):
         touched = lock.stat().st_mtime
-        if touched >= since and time.time() - touched >= STALE:
+        if when[0] <= touched <= when[1] and time.time() - touched >= STALE:
             lock.unlink()
             return True
     return False
@@ -94,18 +99,20 @@ def make_branch(repo: Repository, branch: str, commit: str, mark: str) -> None:
 
 def is_made_by(repo: Repository, branch: str, mark: str) -> bool:
     """Whether a branch is there and was made with this mark."""
+    ref = "refs/heads/" + branch
     for _ in range(40):  # git may stumble over what another is just writing
         if not tip(repo, branch):
             return False
         with contextlib.suppress(GitError):
-            return _first_entry(repo, branch) == mark
+            return entries(repo, ref)[-1:] == [mark]
         time.sleep(0.05)
-    return _first_entry(repo, branch) == mark
+    return entries(repo, ref)[-1:] == [mark]
 
 
-def _first_entry(repo: Repository, branch: str) -> str:
-    log = repo.act("log", "-g", "-s", "--no-show-signature", "--no-color", "--format=%gs", "refs/heads/" + branch, "--")
-    return log.output().rstrip("\n").rpartition("\n")[2]
+def entries(repo: Repository, ref: str) -> list[str]:
+    """What a reference's reflog says was done to it, the latest first."""
+    how = ("--walk-reflogs", "--no-patch", "--no-show-signature", "--no-color", "--format=%gs")
+    return repo.act("log", *how, ref, "--").output().split("\n")[:-1]
 
 
 def delete_branch(repo: Repository, branch: str, commit: str) -> bool:
@@ -182,13 +189,35 @@ def describe(repo: Repository, branch: str, text: str) -> None:
         put_setting(repo, branch, "description", [text])
 
 
-class Describing:
-    """A description on its way into the configuration while something else is being done."""
+def leftovers(repo: Repository, branch: str) -> dict[str, list[str]]:
+    """What the repository's own configuration says of a branch that is not there yet: the user, or one of the same name
+    that was deleted by something other than `git branch -d`, left it."""
+    prefix = f"branch.{branch}."
+    return settings(repo, branch) if any(key.startswith(prefix) for key in repo.config) else {}
 
-    def __init__(self, repo: Repository, branch: str, text: str) -> None:
+
+def put_back(repo: Repository, branch: str, before: object) -> None:
+    """Set again what was set of a branch before, by a note of ours, where nothing is set by now."""
+    if isinstance(before, dict) and before:
+        now = settings(repo, branch)
+        for key, values in before.items():
+            if key not in now and isinstance(values, list):
+                put_setting(repo, branch, key, [str(value) for value in values])
+
+
+class Describing:
+    """A description on its way into the configuration while something else is being done. A new branch tracks nothing:
+    what an old one of its name left is dropped, and `note` hears before what there was."""
+
+    def __init__(self, repo: Repository, branch: str, text: str, note: Callable[..., None]) -> None:
+        if before := leftovers(repo, branch):
+            note(before=before)
+            for key in _TRACKING & before.keys():
+                put_setting(repo, branch, key, [])
         self._again = (repo, branch, text)
         key = f"branch.{branch}.description"
-        self._running = repo.act("config", "--local", key, text) if (text := _plain(text)) else None
+        write = ("config", "--local", "--replace-all", key)
+        self._running = repo.act(*write, text) if (text := _plain(text)) else None
 
     def __enter__(self) -> Describing:
         return self
@@ -212,10 +241,11 @@ class Describing:
         return ""
 
 
-def forget_description(repo: Repository, branch: str, text: str) -> None:
-    """Drop a branch's description, if it is this one."""
+def forget_description(repo: Repository, branch: str, text: str, before: object = None) -> None:
+    """Drop a branch's description, if it is this one, and put back what was there before."""
     if text and settings(repo, branch).get("description") == [_plain(text)]:
         put_setting(repo, branch, "description", [])
+    put_back(repo, branch, before)
 
 
 def descriptions(repo: Repository) -> dict[str, str]:

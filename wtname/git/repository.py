@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import os
 import re
 import time
 from pathlib import Path
@@ -13,15 +15,18 @@ from wtname.errors import GitError, WtnameError
 from wtname.git.process import Running, environment, is_busy, one_line, run
 
 _SETTINGS = (
-    r"^(wtname\.|core\.(worktree|bare|sshcommand)$|user\.email$|init\.defaultbranch$|checkout\.defaultremote$"
-    r"|submodule\.recurse$|remote\..*\.url$|branch\..*\.(remote|merge)$)"
+    r"^(wtname\.|core\.(worktree|bare|sshcommand|sharedrepository)$|user\.email$|init\.defaultbranch$"
+    r"|checkout\.defaultremote$|submodule\.recurse$|remote\..*\.url$"
+    r"|branch\..*\.(remote|merge|pushremote|description|wtnamerenamedfrom|wtnamemovedfrom)$)"
 )
 _REFS = "--format=%(refname) %(objectname) %(symref) %(HEAD)"
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLAINLY_LEGAL = re.compile(r"[A-Za-z0-9_]+(?:[-/][A-Za-z0-9_]+)*\Z")
 # What to do where a checkout fails and git's words alone do not say it.
 _HINTS = {
     "promisor remote": "this partial clone lacks files that it has to reach its remote for",
     "unable to write file": "make room on the disk, or set wtname.path to another one",
+    "Filename too long": "git config --global core.longpaths true, or set wtname.path to a shorter one",  # Windows
 }
 # A user's `git -c key=value` lives in these two; git keeps them, too, when it works in another repository.
 _OWN_CONFIG = {"GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"}
@@ -70,7 +75,7 @@ class Repository:
         self._refs = self._ask_refs()
         self._listed: Refs | None = None
         self._fresh = True  # nobody has asked for the branches yet
-        self._commit: Running | None = self._ask_commit(base)
+        self._commit = None if base == "HEAD" else self._ask_commit(base)  # what HEAD is at, the listing mostly says
 
     def __enter__(self) -> Repository:
         return self
@@ -94,7 +99,8 @@ class Repository:
         return Running(*args, cwd=folder, env=self.environment)
 
     def _ask_commit(self, ref: str) -> Running:
-        return self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
+        # What follows :/ is a search for a commit's message, to its very end.
+        return self.ask("rev-parse", "--verify", "--quiet", ref if ref.startswith(":/") else ref + "^{commit}")
 
     @functools.cached_property
     def _dirs(self) -> tuple[Path, Path, dict[str, str]]:
@@ -143,14 +149,34 @@ class Repository:
 
     @functools.cached_property
     def main(self) -> Path:
-        """The main worktree, or the bare repository itself (its parent where it is called .git or .bare)."""
+        """The main worktree, or the bare repository itself (the folder around it where it is that one's .git or .bare,
+        or what a file .git there names)."""
         if worktree := self.config.get("core.worktree"):
             return (self.common_dir / worktree).resolve()
-        if self.common_dir.name.startswith("."):
+        if self._is_hub:
             return self.common_dir.parent
         if self.git_dir == self.common_dir and self.config.get("core.bare") != "true":
-            return Path(self.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
+            with contextlib.suppress(GitError):  # not a worktree's: we stand in git's own folder
+                return Path(self.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
         return self.common_dir
+
+    @functools.cached_property
+    def _is_hub(self) -> bool:
+        """Whether the git folder stands for the folder around it."""
+        if self.common_dir.name in (".git", ".bare"):
+            return True
+        link = self.common_dir.parent / ".git"
+        try:
+            named = os.fsdecode(link.read_bytes()).removeprefix("gitdir: ").rstrip("\r\n")
+            return (link.parent / named).samefile(self.common_dir)
+        except (OSError, ValueError):
+            return False
+
+    @functools.cached_property
+    def _is_among(self) -> bool:
+        """Whether the git folder lies somewhere among the files of its main worktree: dotfiles, and the worktree is a
+        home, beside which there is no place for others."""
+        return self.main in self.common_dir.parents and not self._is_hub
 
     def worktree(self) -> Path | None:
         """The worktree we stand in; None in a bare repository's own folder."""
@@ -160,18 +186,20 @@ class Repository:
 
     @property
     def name(self) -> str:
-        """The repository's name, from its main worktree's folder."""
-        return self.main.name.removesuffix(".git") or "repository"
+        """The repository's name, from its main worktree's folder; dotfiles go by their git folder's."""
+        place = self.common_dir if self._is_among else self.main
+        return place.name.removesuffix(".git") or "repository"
 
     @property
     def beside(self) -> Path:
         """Whose neighbour a new worktree becomes: the main worktree, or in a submodule that of the outermost
-        superproject, for which a worktree of the submodule's would be an untracked folder in its midst."""
+        superproject, for which a worktree of the submodule's would be an untracked folder in its midst; or the git
+        folder of dotfiles."""
         parts = self.common_dir.parts
         for i, (part, inner) in enumerate(itertools.pairwise(parts)):
             if part == ".git" and inner in ("modules", "worktrees") and "modules" in parts[i:]:
                 return Path(*parts[:i])
-        return self.main
+        return self.common_dir if self._is_among else self.main
 
     @property
     def refs(self) -> Refs:
@@ -191,22 +219,40 @@ class Repository:
         if not self._fresh:
             self.look_again()
         self._fresh = False
-        return [ref.split("/", 2 if ref.startswith("refs/heads/") else 3)[-1] for ref in self.refs.names()]
+        return [found[2] for ref in self.refs.names() if (found := self._owner.match(ref))]
+
+    @functools.cached_property
+    def remotes(self) -> list[str]:
+        """The names of the repository's remotes, which may have slashes."""
+        return [key[len("remote.") : -len(".url")] for key in self.config if key.startswith("remote.")]
+
+    @functools.cached_property
+    def _owner(self) -> re.Pattern[str]:
+        known = sorted(self.remotes, key=len, reverse=True)
+        return re.compile(rf"refs/(?:heads|remotes/({'|'.join([*map(re.escape, known), '[^/]+'])}))/(.+)")
+
+    def split(self, ref: str) -> tuple[str, str]:
+        """The remote and its branch that a reference under refs/remotes stands for; for one of a remote that is gone,
+        that is what comes first. Two empty texts where it is no such reference."""
+        found = self._owner.match(ref)
+        return (found[1], found[2]) if found and found[1] else ("", "")
 
     def commit(self, ref: str) -> str:
         """The commit that a reference stands for; HEAD's without one."""
         ref = ref or "HEAD"
-        if oid := ref.startswith("refs/remotes/") and self.refs.commit(ref):
+        listed = self.refs.current if ref == "HEAD" else ref if ref.startswith("refs/remotes/") else ""
+        if oid := self.refs.commit(listed):
             return oid
         if ref.startswith("-"):
             raise WtnameError(f"{ref!r} is not a reference; give a branch, tag or commit as --base")
         running = self._commit if self._commit and ref == self._base else self._ask_commit(ref)
-        if oid := running.output(empty=1).strip():
+        oid = running.output(empty=1).strip()
+        if _OID.fullmatch(oid):  # ^HEAD is said to be all but a commit
             self._commit = None
             return oid
         if self.git_dir and ref == "HEAD":  # outside a repository, git's own words come first
             raise WtnameError("no commit to start from yet; make one (git commit --allow-empty) or pass --base REF")
-        raise WtnameError(f"no commit is called {ref!r}; fetch it or pass another --base")
+        raise WtnameError(f"no single commit is called {ref!r}; fetch it or pass another --base")
 
     def allows(self, branch: str) -> bool:
         """Whether git takes this as the name of a branch."""

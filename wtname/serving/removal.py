@@ -20,7 +20,8 @@ from pydantic import BaseModel, Field
 from wtname import folders, removal, tasks
 from wtname.display import visible
 from wtname.errors import WtnameError
-from wtname.git import Repository, snapshot, status
+from wtname.git import Repository, inner, status
+from wtname.git.ignored import listed
 from wtname.removal import Target
 from wtname.serving.answers import Removed
 from wtname.serving.roots import Limit
@@ -35,13 +36,14 @@ class Confirmation(BaseModel):
 
 
 class Plan(NamedTuple):
-    """What a removal would do: what is at `stake` in the worktree, in words, and how many `ignored` files and folders
-    could not be restored."""
+    """What a removal would do: what is at `stake` in the worktree, in words, how many `ignored` files and folders could
+    not be restored, and which of them are repositories with commits that are nowhere else (`lost`)."""
 
     folder: Path
     target: Target
     stake: str
     ignored: int
+    lost: tuple[str, ...]
     here: bool
     keep_branch: bool
 
@@ -65,10 +67,11 @@ def _plan(limit: Limit, name: str, repository: str, keep_branch: bool) -> Plan:
         trunk = status.trunk(repo)
         own = bool(one.branch) and not keep_branch and one.branch != status.trunk_branch(repo, trunk)
         stake = removal.at_stake(repo, one, trunk, own) or ""
-        ignored = snapshot.ignored(repo, one.path) if folders.is_there(one.path) else 0
+        ignored = listed(repo, one.path) if folders.is_there(one.path) else []
+        lost = tuple(inner.ahead(repo, one.path, ignored))
         here = one == removal.current(repo, known)
         # What the command line advises to do is no business of who is asked here.
-        return Plan(folder, one, stake.partition("; ")[0], ignored, here, keep_branch)
+        return Plan(folder, one, stake.partition("; ")[0], len(ignored), lost, here, keep_branch)
 
 
 Planned = Annotated[Plan, Resolve(plan_removal)]
@@ -96,12 +99,17 @@ def _question(plan: Plan) -> str:
         said.append(f"Beware: {plan.stake}.")
     said.append("What git knows and what is not committed can be restored: wtname restore.")
     if plan.ignored:
-        said.append(f"{_ignored(plan.ignored)} go for good.")
+        said.append(f"{_ignored(plan.ignored)} would go for good{_among(plan.lost)}.")
     return visible(" ".join(said))
 
 
 def _ignored(count: int) -> str:
     return f"{count} ignored file{'s' if count > 1 else ''} or folder{'s' if count > 1 else ''}"
+
+
+def _among(lost: tuple[str, ...]) -> str:
+    more = f" and {len(lost) - 1} more" if lost[1:] else ""
+    return f", among them commits of the repository {lost[0]}{more} that are nowhere else" if lost else ""
 
 
 def remove(limit: Limit, plan: Plan, answer: AnyAnswer, work: Work) -> Removed:
@@ -127,7 +135,7 @@ def remove(limit: Limit, plan: Plan, answer: AnyAnswer, work: Work) -> Removed:
     restore = f"wtname restore {shlex.quote(done.kept or '')}"
     work.say(f"{one.name} is removed; {restore} brings it back")
     if done.ignored:
-        work.say(f"{_ignored(done.ignored)} went for good")
+        work.say(f"{_ignored(done.ignored)} went for good{_among(done.lost)}")
     return Removed(
         removed=True,
         branch=done.branch,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
 
+import anyio
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
 
@@ -35,7 +39,13 @@ def make(namer: Namer, limit: Limit) -> MCPServer[State]:
     @asynccontextmanager
     async def lifespan(_: MCPServer[State]) -> AsyncIterator[State]:
         threading.Thread(target=_warm, args=[namer], daemon=True).start()
-        yield State(namer, limit)
+        told: list[int] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(_listen, group.cancel_scope, told)
+            yield State(namer, limit)
+            group.cancel_scope.cancel()
+        if told:  # nothing is at work any more, but who waits for stdin cannot be woken
+            os._exit(128 + told[0])
 
     try:
         version = metadata.version("wtname")
@@ -69,6 +79,19 @@ def make(namer: Namer, limit: Limit) -> MCPServer[State]:
         tools.remove_worktree
     )
     return server
+
+
+async def _listen(work: anyio.CancelScope, told: list[int]) -> None:
+    """End all work where a signal tells us to end; a second one does not wait for that."""
+    numbers = signal.SIGINT, signal.SIGTERM
+    with contextlib.suppress(NotImplementedError), anyio.open_signal_receiver(*numbers) as signals:  # not on Windows
+        async for number in signals:
+            told.append(number)
+            work.cancel()
+            break
+    if told:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _warm(namer: Namer) -> None:

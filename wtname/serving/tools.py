@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context
@@ -15,6 +16,7 @@ from wtname.display import visible
 from wtname.errors import WtnameError
 from wtname.furnishing import Furnished
 from wtname.git import Repository
+from wtname.git.process import stopped_by
 from wtname.namer import Named, random_branch
 from wtname.serving.answers import Command, Created, Name, Names, Removed, Renamed, Worktree, Worktrees
 from wtname.serving.removal import Answer, Planned, remove
@@ -24,6 +26,7 @@ from wtname.serving.work import Watched, Work, in_thread, plain_errors
 
 Prompt = Annotated[str, Field(description="the task in words, as the user put it; the longer texts of issues, too")]
 Typed = Annotated[str, Field(description="take this name instead of one made from the prompt")]
+_LINES, _WIDTH = 20, 500  # of what git and its hooks say
 
 
 def ask_roots_if_needed(ctx: Context[Any, Any], repository: str) -> ListRoots | None:
@@ -116,7 +119,7 @@ async def create_worktree(
                 doing=work.doing,
             )
             made = begun.worktree
-            for line in [*made.said.splitlines(), begun.warning or ""]:
+            for line in [*_end_of(made.said), begun.warning or ""]:
                 if line:
                     work.say(line)
             done = _furnish(repo, made, begun.steps, work)
@@ -137,6 +140,13 @@ async def create_worktree(
     return await in_thread(ctx, act)
 
 
+def _end_of(said: str) -> list[str]:
+    """What git and its hooks had to say, as much of it as an agent may want to read."""
+    lines = [line[:_WIDTH] for line in said.splitlines()]
+    more = len(lines) - _LINES
+    return [f"… {more} more lines before these", *lines[-_LINES:]] if more > 0 else lines
+
+
 def _furnish(repo: Repository, made: worktree.Worktree, steps: settings.Steps, work: Work) -> Furnished:
     """Bring along what a new worktree needs; where the call is cancelled meanwhile, the worktree goes again."""
 
@@ -145,7 +155,8 @@ def _furnish(repo: Repository, made: worktree.Worktree, steps: settings.Steps, w
 
     try:
         work.check()
-        done = furnishing.furnish(repo, made.branch, made.path, steps, work.say, work.copying, running)
+        with stopped_by(work.check):
+            done = furnishing.furnish(repo, made.branch, made.path, steps, work.say, work.copying, running)
         work.check()
     except BaseException:
         known = removal.targets(repo)
@@ -176,7 +187,8 @@ async def rename_branch(
             allowed.check(repo, linked=True)
             tasks.put_in_order(repo, work.say)
             work.doing("renaming")
-            done = tasks.rename(
+            rename = partial(
+                tasks.rename,
                 repo,
                 prompt,
                 lambda: state(ctx).namer,
@@ -185,6 +197,9 @@ async def rename_branch(
                 name=name or None,
                 undo=undo,
             )
+            if undo and (to := rename(dry_run=True).renaming.to):
+                raise WtnameError(f"its folder would go back to {to}; let the user run: wtname rename --undo")
+            done = rename()
         wanted = done.renaming
         changed = wanted.new != wanted.old
         if not changed:

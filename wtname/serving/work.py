@@ -17,6 +17,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from wtname.display import visible
 from wtname.errors import WtnameError
 from wtname.git import Repository
+from wtname.git.process import stopped_by
 
 T = TypeVar("T")
 _BEAT = 1.0  # seconds between signs of life
@@ -75,7 +76,8 @@ class Watched(Repository):
 
     def add_worktree(self, path: Path, branch: str) -> str:
         self._work.doing(f"checking out {branch}")
-        said = super().add_worktree(path, branch)
+        with stopped_by(self._work.check):
+            said = super().add_worktree(path, branch)
         self._work.check()
         return said
 

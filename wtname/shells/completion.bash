@@ -25,9 +25,10 @@ _wtname_complete() {
     *) line="wtname$line" ;;
     esac
     # The request of click's that takes the line as it is.
-    reply=$(\command env COMP_WORDS="$line" COMP_CWORD="$word" _WTNAME_COMPLETE=fish_complete wtname 2>/dev/null) ||
-        return 0
+    reply=$(\command env PYTHONIOENCODING=utf-8 COMP_WORDS="$line" COMP_CWORD="$word" \
+        _WTNAME_COMPLETE=fish_complete wtname 2>/dev/null) || return 0
     while IFS= read -r item; do
+        item=${item%$'\r'} # from a Windows program
         value=${item#*,}
         value=${value%%$'\t'*}
         case $item in

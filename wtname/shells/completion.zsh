@@ -9,7 +9,7 @@ _wtname() {
     wtrm) head[1]=(wtname remove) ;;
     *) head[1]=wtname ;;
     esac
-    reply=("${(@f)$(\command env COMP_WORDS="${(j: :)head} $word" COMP_CWORD=$#head \
+    reply=("${(@f)$(\command env PYTHONIOENCODING=utf-8 COMP_WORDS="${(j: :)head} $word" COMP_CWORD=$#head \
         _WTNAME_COMPLETE=zsh_complete wtname 2>/dev/null)}")
     [[ $PREFIX != --*=* ]] || compset -P '--[a-z-]##='
     for kind value help in "${reply[@]}"; do

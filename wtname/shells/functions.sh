@@ -19,9 +19,7 @@ _wtname_go() {
         return "$code"
     fi
     dir=${dir%x}
-    dir=${dir%$'\n'}
-    [ -d "$dir" ] || dir=${dir%$'\r'} # from a Windows program
-    \builtin cd -- "$dir"
+    \builtin cd -- "${dir%$'\n'}"
 }
 
 function wtn {
@@ -34,7 +32,9 @@ function wts {
 
 function wtrm {
     local home code=0
-    home=$(\command wtname switch main 2>/dev/null) || home=
+    home=$(\command git worktree list --porcelain 2>/dev/null) || home=
+    home=${home%%$'\n'*} # the first is the main one
+    home=${home#worktree }
     \command wtname remove "$@" || code=$?
     if [ ! . -ef "$PWD" ] && [ -d "$home" ]; then
         \builtin cd -- "$home" || \:

@@ -53,7 +53,8 @@ function wts --description 'Go to the worktree that is meant'
 end
 
 function wtrm --description 'Remove worktrees; from one that is gone, go to the main worktree'
-    set -l home (command wtname switch main 2>/dev/null)
+    set -l home (command git worktree list --porcelain 2>/dev/null)[1] # the main one
+    set home (string replace 'worktree ' '' -- "$home")
     command wtname remove $argv
     set -l code $status
     if not test -d "$PWD"; and test -d "$home"
@@ -66,7 +67,8 @@ function __wtname_complete --argument-names name subcommand
     set -l word (commandline --current-token --cut-at-cursor)
     set -l line (commandline --current-process --cut-at-cursor | string join ' ')
     set line (string replace --regex -- '^(?:.*?\s)?(?:\S*/)?'$name'(?=\s)' "wtname $subcommand" "$line")
-    set -l reply (command env COMP_WORDS="$line" COMP_CWORD="$word" _WTNAME_COMPLETE=fish_complete wtname 2>/dev/null)
+    set -l reply (command env PYTHONIOENCODING=utf-8 COMP_WORDS="$line" COMP_CWORD="$word" \
+        _WTNAME_COMPLETE=fish_complete wtname 2>/dev/null)
     set -l option (string match --regex -- '^--[a-z-]+=' "$word")
     string replace --filter --regex -- '^plain,' "$option" $reply
     if string match --quiet -- 'dir,*' $reply

@@ -45,7 +45,9 @@ function global:wts { _wtname_go 'switch' $args }
 
 function global:wtrm {
     $program = _wtname_program
-    $main = @(_wtname_utf8 { & $program switch main 2>$null }) -join "`n"
+    $git = Get-Command -Name git -CommandType Application -TotalCount 1 -ErrorAction Stop
+    $told = @(_wtname_utf8 { & $git worktree list --porcelain 2>$null })
+    $main = if ($told) { $told[0] -replace '^worktree ' } # the first is the main one
     & $program remove @args
     if (-not (Test-Path -LiteralPath $PWD.ProviderPath) -and $main -and (Test-Path -LiteralPath $main)) {
         Set-Location -LiteralPath $main
@@ -57,19 +59,20 @@ Register-ArgumentCompleter -Native -CommandName 'wtname', 'wtn', 'wts', 'wtrm' -
 
     $program = Get-Command -Name wtname -CommandType Application -TotalCount 1 -ErrorAction SilentlyContinue
     if (-not $program) { return }
-    $name = $commandAst.CommandElements[0].Extent.Text
     $words = @('wtname')
     switch ($commandAst.GetCommandName()) {
         'wtn' { $words += 'new' }
         'wts' { $words += 'switch' }
         'wtrm' { $words += 'remove' }
     }
+    # What is right of the name: "& wtname" has something to the left, too.
+    $rest = $commandAst.CommandElements[0].Extent.EndOffset - $commandAst.Extent.StartOffset
     $count = $commandAst.CommandElements.Count + $words.Count - 1
     if ($wordToComplete) { $count -= 1 }
     $asked = @{
         # The request of click's that PowerShell's is a copy of, and that older ones have.
         '_WTNAME_COMPLETE' = 'zsh_complete'
-        'COMP_WORDS' = ($words -join ' ') + $commandAst.ToString().Substring($name.Length)
+        'COMP_WORDS' = ($words -join ' ') + $commandAst.ToString().Substring($rest)
         'COMP_CWORD' = [string] $count
     }
     $before = @{}
