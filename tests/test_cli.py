@@ -300,7 +300,7 @@ def test_new_elsewhere(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["--base", "nowhere", TASK], 1, "no commit is called 'nowhere'"),
+        (["--base", "nowhere", TASK], 1, "no single commit is called 'nowhere'"),
         (["--base", "--all", TASK], 1, "not a reference"),
         (["-C", "nowhere", TASK], 2, "does not exist"),
         (["-C", "..", TASK], 128, "not a git repository"),

@@ -85,6 +85,7 @@ def report(found: Iterable[Removed], as_json: bool, dry_run: bool = False) -> No
             continue
         what = "file or folder" if one.ignored == 1 else "files and folders"
         lost = f"; {one.ignored} ignored {what} went for good" if one.ignored else ""
+        lost += "".join(f"; with the commits that only {visible(name)} had" for name in one.lost)
         stays = "" if one.branch_deleted or not one.branch else ", the branch stays"
         say(f"{name} is removed{stays}; wtname restore {visible(shlex.quote(one.kept or ''))} brings it back{lost}")
         if one.inside:
