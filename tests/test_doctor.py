@@ -15,7 +15,7 @@ from tests.conftest import Run, git, make_repository
 from wtname import doctor
 from wtname.git import process
 
-ORDER = ["git", "python", "engine", "model", "log", "repository", "commands", "journal"]
+ORDER = ["git", "python", "engine", "model", "log", "repository", "commands", "hook", "journal"]
 SKIPPED = {"engine", "model"}  # they take a process each, and say nothing about a repository
 
 
@@ -83,6 +83,7 @@ def test_no_git(run: Run, repo: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         "git",
         "repository",
         "commands",
+        "hook",
         "journal",
     }
     assert "install it from" in found["git"]["fix"]
@@ -245,3 +246,21 @@ def test_a_place_that_cannot_be_written(run: Run, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == tmp_path))
     found = report(run, "-C", repo)["repository"]
     assert (found["status"], found["found"]) == ("fail", f"nothing can be made in {tmp_path}")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("change", "status", "found"),
+    [
+        ((), "ok", "prepare-commit-msg"),
+        ((sys.executable, "/nowhere/python"), "warn", "does nothing, as /nowhere/python is not there any more"),
+        (("exit 0", "exit 1"), "warn", "is changed, or of another version"),
+    ],
+)
+def test_hook(run: Run, repo: Path, change: tuple[str, str] | tuple[()], status: str, found: str) -> None:
+    assert report(run)["hook"]["found"] == "not installed"
+    hook = Path(run("hook", "install").stdout.strip())
+    if change:
+        hook.write_text(hook.read_text().replace(*change))
+    told = report(run)["hook"]
+    assert told["status"] == status and found in told["found"]

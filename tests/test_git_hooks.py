@@ -86,6 +86,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GIT_AUTHOR_DATE")
 
 
+@pytest.fixture(autouse=True)
+def no_editor(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GIT_EDITOR", "VISUAL"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with branches to merge and to clash with, on a branch without a name, something staged."""
@@ -135,7 +141,8 @@ def play(made: Path, at: Path, kind: Kind, branch: str, hook: bool) -> Played:
         git("config", key, value, cwd=repo)
     if hook:
         install(repo)
-    env = {**os.environ, "GIT_EDITOR": str(at / "editor"), "SEEN": str(at / "seen"), "SAY": kind.typed}
+    # As most people set it: git tells its hooks of GIT_EDITOR alone, which other tests have.
+    env = {**os.environ, "EDITOR": str(at / "editor"), "SEEN": str(at / "seen"), "SAY": kind.typed}
     done = [subprocess.run(["git", *step], cwd=repo, env=env, capture_output=True) for step in kind.steps]
     log = subprocess.run(["git", "log", "--format=%T%n%B", "--max-count=5"], cwd=repo, capture_output=True)
     seen = (at / "seen").read_bytes() if (at / "seen").exists() else b""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from wtname import child, git, journal, log, models, postcreate, restoring, settings, tickets, worktree
+from wtname import child, git, git_hooks, journal, log, models, postcreate, restoring, settings, tickets, worktree
 from wtname.errors import GitError, WtnameError
 from wtname.git.base import choose
 from wtname.trust import is_trusted
@@ -35,6 +35,7 @@ def checks(model: str | None, cwd: Path | None) -> Iterator[Check]:
         ("log", _log),
         ("repository", lambda: _in_repository("repository", cwd, _facts)),
         ("commands", lambda: _in_repository("commands", cwd, _commands)),
+        ("hook", lambda: _in_repository("hook", cwd, _hook)),
         ("journal", lambda: _in_repository("journal", cwd, _left)),
     ):
         yield _guarded(what, check)
@@ -142,6 +143,19 @@ def _commands(repo: git.Repository) -> Check:
         return Check("commands", "warn", f"{count} of {sources} not trusted, so they do not run", "wtname trust")
     count = len(found.own) + sum(len(batch.commands) for batch in found.theirs)
     return Check("commands", "ok", f"{count} to run in new worktrees" if count else "none to run in new worktrees")
+
+
+def _hook(repo: git.Repository) -> Check:
+    """Whether the git hook, where there is one, does anything."""
+    now = git_hooks.status(repo)
+    if not now.how:
+        return Check("hook", "ok", "not installed")
+    if not now.works:
+        found = f"{now.path} does nothing, as {now.python or 'Python'} is not there any more"
+        return Check("hook", "warn", found, "wtname hook install")
+    if not now.current:
+        return Check("hook", "warn", f"{now.path} is changed, or of another version", "wtname hook install")
+    return Check("hook", "ok", str(now.path))
 
 
 def _left(repo: git.Repository) -> Check:

@@ -65,7 +65,7 @@ def _suggest(arguments: Sequence[str], untouchable: Callable[[], None]) -> None:
         message = commit_message.read(Path(file))
         found = hint(repo, message, source, os.environ, untouchable)
     untouchable()
-    edited = os.environ.get("GIT_EDITOR", ":") != ":"
+    edited = os.environ.get("GIT_EDITOR") != ":"  # that is git's word for none; which one it takes, it does not say
     if found and not (edited and commit_message.write(Path(file), comment(found))):
         os.write(2, os.fsencode(line(found) + "\n"))
 

@@ -27,7 +27,10 @@ class Place(NamedTuple):
 def place(repo: Repository) -> Place:
     """Where the hooks of a repository are."""
     own = [repo.act("config", level, "--get", "core.hooksPath") for level in ("--local", "--worktree")]
-    top = repo.worktree()
+    try:
+        top = repo.worktree()
+    except GitError:  # git's own folder
+        top = None
     # A relative core.hooksPath is seen from where hooks run.
     told = repo.ask_in(top or repo.git_dir, "rev-parse", "--git-path", "hooks").output().removesuffix("\n")
     folder = Path(os.path.abspath(Path(top or repo.git_dir, told)))
