@@ -46,11 +46,11 @@ class Event(NamedTuple):
     agent: str
 
 
-def read(stdin: IO[bytes]) -> Event:
-    """The event on stdin; raises WtnameError where that is no JSON object."""
+def read(stdin: IO[bytes] | None) -> Event:
+    """The event on stdin; raises WtnameError where that is no JSON object, or closed."""
     import json
 
-    data = stdin.read(_LIMIT + 1)
+    data = stdin.read(_LIMIT + 1) if stdin else b""
     if len(data) > _LIMIT:
         raise WtnameError(f"more than {_LIMIT >> 20} MB came on stdin; this is for Claude Code to call")
     try:
@@ -171,7 +171,8 @@ def remove(repo: Repository, event: Event) -> Removed | None:
     as long as its commits are nowhere else. About a worktree without changes it asks nobody: one with such commits is
     refused, as by `wtname remove`. Raises WtnameError where it is no worktree of this repository."""
     from wtname import removal
-    from wtname.git import status
+    from wtname.git import inner, status
+    from wtname.git.ignored import listed
 
     if not os.path.isabs(event.worktree):
         raise WtnameError("no worktree_path came on stdin; this is for Claude Code to call")
@@ -186,6 +187,9 @@ def remove(repo: Repository, event: Event) -> Removed | None:
     if removal.refusal(repo, one, known) or one.locked or not (there and status.dirty(repo, one.path)):
         return removal.remove(repo, one, known, force=False, keep_branch=False)
     trunk = status.trunk(repo)
+    if found := inner.ahead(repo, one.path, listed(repo, one.path)):
+        why = f"{found[0]} in it is ignored, and a repository with commits that are nowhere else; push them from there"
+        return removal.Removed(str(one.path), one.branch, False, why)
     arrived = one.branch and trunk and status.merged(repo, trunk, [one.branch])[one.branch]
     keep = bool(one.branch) and not arrived and removal.unsaved(repo, one, trunk) > 0
     return removal.remove(repo, one, known, force=True, keep_branch=keep)

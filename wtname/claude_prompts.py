@@ -17,7 +17,7 @@ from wtname.errors import WtnameError
 
 KEPT = 6 * 3600  # seconds
 _LIMIT = 4000  # characters of a prompt
-_PATIENCE = 20.0  # seconds with the same hook at work, installed twice
+_PATIENCE = 240.0  # seconds with the same hook at work, installed twice; it may be checking out a large repository
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ EVENTS = {
 }
 # Two hooks for one of these each make a worktree, and who comes first is Claude Code's.
 _ONE_ALONE = "WorktreeCreate"
-_OURS = re.compile(r"wtname\b.*\bhook\s+([a-z-]+)\W*\Z", re.S)
+_OURS = re.compile(r"\bwtname(?:\.exe)?[\"']?\s+hook\s+([a-z-]+)\W*\Z")
 
 
 class Found(NamedTuple):
@@ -67,9 +68,14 @@ def command(scope: Scope) -> list[str]:
 
 
 def handler(called: list[str], event: str) -> dict[str, object]:
-    """Our hook for an event. With `args` no shell reads it."""
+    """Our hook for an event, as a line for a shell: a Claude Code that knows no `args` would leave them out, and a call
+    without any holds prompts back. On Windows nobody knows which shell it is, so what needs quotes goes by `args`."""
     name, seconds = EVENTS[event]
-    return {"type": "command", "command": called[0], "args": [*called[1:], "hook", name], "timeout": seconds}
+    words = [*called, "hook", name]
+    how: dict[str, object] = {"command": shlex.join(words)}
+    if sys.platform == "win32" and how["command"] != " ".join(words):
+        how = {"command": words[0], "args": words[1:]}
+    return {"type": "command", **how, "timeout": seconds}
 
 
 def install(text: str, called: list[str]) -> str:
@@ -175,6 +181,17 @@ def _said(value: object) -> str:
     return " ".join(word for word in words if isinstance(word, str)) or str(value.get("url") or value.get("type"))
 
 
+def _program(value: dict[str, Any]) -> str | None:
+    """What a hook of ours runs; None where only a shell can tell, as of "$HOME"/bin/wtname."""
+    if isinstance(value.get("args"), list):
+        return str(value["command"])
+    with contextlib.suppress(ValueError):
+        words = shlex.split(value["command"])
+        if shlex.join(words) == value["command"]:
+            return words[0]
+    return None
+
+
 def look(where: str, text: str) -> Found:
     """What settings, or a plugin's hooks.json, say about the events that concern us; raises as `install`."""
     if not text.strip():
@@ -189,7 +206,7 @@ def look(where: str, text: str) -> Found:
         values = [value for _, value in _handlers(text, event)]
         mine = [value for value in values if _is_ours(value, event)]
         ours += [event for _ in mine]
-        programs += [str(value["command"]) for value in mine if isinstance(value.get("args"), list)]
+        programs += [program for value in mine if (program := _program(value))]
         if foreign := [_said(value) for value in values if not _is_ours(value, event)]:
             others[event] = foreign
     missing = [program for program in dict.fromkeys(programs) if not shutil.which(program)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -73,6 +74,11 @@ def main() -> None:
 
 def run() -> NoReturn:
     """The program itself. It ends without Python's clearing up, which takes longer than the work of most commands."""
+    if sys.platform == "win32":
+        for stream in (sys.stdout, sys.stderr):
+            # In a pipe, text would be in a code page that no shell and no git reads.
+            if isinstance(stream, TextIOWrapper) and not stream.isatty():
+                stream.reconfigure(encoding="utf-8", newline="\n")
     try:
         main(prog_name="wtname")
     except SystemExit as end:

@@ -6,6 +6,7 @@ import itertools
 import re
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from wtname import folders
 from wtname.errors import GitError
@@ -81,4 +82,4 @@ def keep_strange(repo: Repository, entry: Entry, aside: Path, branch: str | None
         return ""
     kept = bundle(repo, entry, path, branch, commits[0], own=True, at=aside, files=files)
     trash.publish(repo, kept)
-    return f"; files in it that are no commit's are kept: wtname restore {kept.name}"
+    return f"; files in it that are no commit's are kept: wtname restore {quote(kept.name)}"

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from wtname import folders, journal, keeping, settings, worktree
@@ -191,7 +192,8 @@ def mend(repo: Repository, entry: Entry) -> str | None:
             trash.drop(repo, entry.text("kept"), entry.text("commit"))
         return f"{name} was about to be removed, and is all there"
     _finish(repo, entry)
-    return f"{name} was half removed, and is removed now; wtname restore {entry.text('kept')[len(trash.PREFIX) :]}"
+    kept = quote(entry.text("kept")[len(trash.PREFIX) :])
+    return f"{name} was half removed, and is removed now; wtname restore {kept}"
 
 
 def _finish(repo: Repository, entry: Entry, kept: trash.Kept | None = None) -> bool:

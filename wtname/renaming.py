@@ -97,6 +97,7 @@ def plan_undo(repo: Repository, one: Target, chosen: Settings, *, force: bool = 
 
 def rename(repo: Repository, wanted: Renaming, description: str) -> None:
     """Rename a branch, and move its folder; if that fails at any point, it is called as before."""
+    said = refs.settings(repo, wanted.old)
     facts = {
         "old": wanted.old,
         "new": wanted.new,
@@ -105,7 +106,7 @@ def rename(repo: Repository, wanted: Renaming, description: str) -> None:
         "to": str(wanted.to or ""),
         "undo": wanted.undo,
         "description": description,
-        "before": {key: values for key, values in refs.settings(repo, wanted.old).items() if key in (_FROM, _MOVED)},
+        "before": {key: values for key, values in said.items() if key in (_FROM, _MOVED)},
         "left": (left := refs.leftovers(repo, wanted.new)),
     }
     with journal.entry(repo, "rename", facts) as entry:
@@ -114,7 +115,7 @@ def rename(repo: Repository, wanted: Renaming, description: str) -> None:
         refs.rename_branch(repo, wanted.old, wanted.new)
         if wanted.to:
             _move(repo, wanted.path, wanted.to)
-        _settle(repo, entry)
+        _settle(repo, entry, said)
 
 
 def mend(repo: Repository, entry: Entry) -> str | None:
@@ -134,7 +135,7 @@ def mend(repo: Repository, entry: Entry) -> str | None:
     if moved and (record := records.record(repo, to)) and records.is_linked(record, to):
         records.relocate(record, to)
     if not entry.alive and (moved or to == path):
-        _settle(repo, entry)
+        _settle(repo, entry, refs.settings(repo, new))
         return f"{old} was half renamed, and is called {new} now"
     if moved:
         _move(repo, to, path)
@@ -146,12 +147,14 @@ def mend(repo: Repository, entry: Entry) -> str | None:
     return f"{old} was half renamed, and is called as before"
 
 
-def _settle(repo: Repository, entry: Entry) -> None:
+def _settle(repo: Repository, entry: Entry, said: dict[str, list[str]]) -> None:
+    """Note what the branch was called, and its task; `said`: what the configuration says of it, which came along."""
     new, path, to = entry.text("new"), entry.text("path"), entry.text("to")
     undo, description = entry.facts.get("undo"), entry.text("description")
     moved = bool(to) and folders.is_there(Path(to))
-    refs.put_setting(repo, new, _MOVED, [path] if moved and not undo else [])
-    if description and not refs.settings(repo, new).get("description"):
+    if (moved and not undo) or _MOVED in said:
+        refs.put_setting(repo, new, _MOVED, [path] if moved and not undo else [])
+    if description and not said.get("description"):
         refs.describe(repo, new, description)
     refs.put_setting(repo, new, _FROM, [] if undo else [entry.text("old")])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from wtname import folders, journal, settings
@@ -98,7 +99,7 @@ def mend(repo: Repository, entry: Entry) -> str | None:
         _unset(repo, entry, branch)
     if is_new:
         refs.delete_branch(repo, branch, commit)
-    return f"{name} was half restored; it is in the trash still: wtname restore {ref[len(trash.PREFIX) :]}{told}"
+    return f"{name} was half restored; it is in the trash still: wtname restore {quote(ref[len(trash.PREFIX) :])}{told}"
 
 
 def _unset(repo: Repository, entry: Entry, branch: str) -> None:

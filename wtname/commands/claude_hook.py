@@ -53,7 +53,7 @@ def worktree_create() -> None:
     calls it; then its branch is renamed after the first prompt."""
     from wtname import claude_code, claude_prompts, git, settings
 
-    event = claude_code.read(sys.stdin.buffer)
+    event = _event()
     with unwound_by_signals(), git.Repository(claude_code.anchor(event, os.environ)) as repo:
         with claude_prompts.turn(event.session, event.name):
             chosen = settings.load(repo.config, os.environ)
@@ -75,7 +75,7 @@ def worktree_remove() -> None:
     from wtname import claude_code, folders, git
     from wtname.commands.remove import report
 
-    event = claude_code.read(sys.stdin.buffer)
+    event = _event()
     with unwound_by_signals(), git.Repository(claude_code.anchor(event, os.environ)) as repo:
         put_in_order(repo)
         if folders.is_inside(Path.cwd(), Path(event.worktree)):  # Windows would not let go of it
@@ -100,18 +100,24 @@ def user_prompt_submit() -> None:
         click.echo(told)
 
 
+def _event() -> Event:
+    from wtname import claude_code
+
+    return claude_code.read(sys.stdin.buffer if sys.stdin else None)
+
+
 def _submitted() -> str:
     """What Claude is told, if anything."""
     from wtname import claude_code, claude_prompts
 
-    event = claude_code.read(sys.stdin.buffer)
+    event = _event()
     here = Path(event.cwd) if os.path.isabs(event.cwd) else Path.cwd()
     if not (looked := claude_code.remember(event, lambda: _look(here))):
         return ""
+    named = claude_code.begin(lambda: make_namer(None), event.prompt)
     from wtname import git
 
     with claude_prompts.turn(event.session), git.Repository(here) as repo:
-        named = claude_code.begin(lambda: make_namer(None), event.prompt)
         put_in_order(repo)
         renamed = claude_code.rename(repo, event, named, looked)
     if not renamed:

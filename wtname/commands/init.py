@@ -25,7 +25,7 @@ def init(shell: str, cmd: str, switch_cmd: str, remove_cmd: str) -> None:
     \b
     wtn TASK     is wtname new, and goes to the folder
     wts WORDS    is wtname switch, and goes to the folder
-    wtrm         is wtname remove, and leaves a folder that is gone
+    wtrm         is wtname remove, and leaves a folder that goes
 
     \b
     bash, in ~/.bashrc:              eval "$(wtname init bash)"

@@ -1,5 +1,6 @@
 """Branches that are called something for the time being, and what agents call their worktrees: notes beside a branch's
-other settings, which go along when it is renamed."""
+other settings, which go along when it is renamed. Who renames or copies one by hand has given it a name: the note says
+which one was for the time being."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ def note(repo: Repository, branch: str, called: str, *, provisional: bool) -> No
     if called:
         refs.put_setting(repo, branch, _CALLED, [called])
     if provisional:
-        refs.put_setting(repo, branch, _PROVISIONAL, ["true"])
+        refs.put_setting(repo, branch, _PROVISIONAL, [branch])
 
 
 def settle(repo: Repository, branch: str) -> None:
@@ -68,6 +69,6 @@ class Look:
         self.branch = head.removeprefix("refs/heads/") if head.startswith("refs/heads/") else ""
         entries = [entry.partition("\n") for entry in told.split("\0") if entry]
         found = {key: value if line else "true" for key, line, value in entries}
-        self.provisional = bool(self.branch) and f"branch.{self.branch}.{_PROVISIONAL}" in found
+        self.provisional = bool(self.branch) and found.get(f"branch.{self.branch}.{_PROVISIONAL}") == self.branch
         self.autorename = found.get("wtname.autorename", "").lower() not in _NO
         return True

@@ -48,11 +48,14 @@ def trunk(repo: Repository) -> str | None:
     worktree is on."""
     if remote := base.default(repo):
         return remote
+    usual = ["main", "master", repo.config.get("init.defaultbranch", "")]
+    known = [name for name in dict.fromkeys(usual) if name and repo.refs.commit("refs/heads/" + name)]
+    if len(known) == 1:
+        return known[0]
     first = repo.worktrees()[0]
     current = first.get("branch", "").removeprefix("refs/heads/")
     if "bare" in first:
         current = repo.ask_in(repo.common_dir, "symbolic-ref", "--quiet", "--short", "HEAD").output(empty=1).strip()
-    usual = ["main", "master", repo.config.get("init.defaultbranch", "")]
     names = [current] if current in usual else [*usual, current]
     return next((name for name in names if name and repo.refs.commit("refs/heads/" + name)), None)
 
