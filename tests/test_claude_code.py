@@ -93,6 +93,14 @@ def test_no_name_is_no_failure(run: Run, repo: Path, name: object) -> None:
     assert branch(path) == BRANCH
 
 
+@pytest.mark.parametrize("hook", ["worktree-create", "worktree-remove", "user-prompt-submit"])
+def test_closed_stdin(repo: Path, hook: str) -> None:
+    argv = [sys.executable, "-c", "import sys; sys.stdin = None; from wtname.cli import run; run()", "hook", hook]
+    done = subprocess.run(argv, cwd=repo, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (int(hook != "user-prompt-submit"), "")
+    assert done.stderr.count("\n") == done.returncode
+
+
 @pytest.mark.parametrize("data", ["", "{", "[]", "null", '"x"', "\x00", "[" * 9999, "{}x"[2:], "name: x"])
 def test_no_event(run: Run, repo: Path, data: str) -> None:
     before = snapshot(repo.parent, repo)
@@ -199,6 +207,15 @@ def test_a_branch_keeps_its_name(run: Run, repo: Path, case: str) -> None:
     assert submit(run, path, TASK).stdout == ""
     assert branches(repo) == before
     assert claude_prompts.load("s1").prompt == TASK
+
+
+@pytest.mark.parametrize("how", ["-m", "-c"])
+def test_a_branch_that_somebody_named_meanwhile(run: Run, repo: Path, how: str) -> None:
+    path = create(run, repo)
+    git("branch", how, "my-login", cwd=path)
+    git("switch", "-q", "my-login", cwd=path)
+    assert submit(run, path, TASK).stdout == ""
+    assert branch(path) == "my-login"
 
 
 def test_a_typed_name_stays(run: Run, repo: Path) -> None:
@@ -408,6 +425,19 @@ def test_remove_only_worktrees_of_this_repository(run: Run, repo: Path) -> None:
     assert snapshot(repo.parent, repo) == before
 
 
+def test_commits_of_a_repository_inside_are_not_lost(run: Run, repo: Path) -> None:
+    (repo / ".git" / "info" / "exclude").write_text("vendor/\n")
+    path = create(run, repo, "fix-login")
+    edit(path)
+    inside = make_repository(path / "vendor")
+    done = remove(run, repo, path)
+    assert done.exit_code == 1 and "vendor in it is ignored" in done.stderr and inside.is_dir()
+    git("clone", "-q", "--bare", inside, repo.parent / "hub.git")
+    git("remote", "add", "origin", repo.parent / "hub.git", cwd=inside)
+    git("fetch", "-q", "origin", cwd=inside)
+    assert remove(run, repo, path).exit_code == 0
+
+
 def test_remove_what_is_gone(run: Run, repo: Path) -> None:
     assert remove(run, repo, repo.parent / "gone").exit_code == 0
     path = create(run, repo, "fix-login")
@@ -536,6 +566,9 @@ def test_a_broken_model_names_all_the_same(
         ("fix-skipping-tests", False),
         ("add-missing-docs", False),
         ("user-loading-spinner", False),
+        ("field-mapping-ui", False),
+        ("async-mapping-layer", False),
+        ("long-running-star", False),
         ("pr-12", False),
         ("main", False),
         ("PROJ-123", False),

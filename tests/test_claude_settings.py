@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def test_in_and_out(text: str) -> None:
     after = installed(text)
     told, before = json.loads(after), json.loads(text)
     for event, (name, seconds) in EVENTS.items():
-        ours = {"type": "command", "command": "/opt/my tools/wtname", "args": ["hook", name], "timeout": seconds}
+        ours = {"type": "command", "command": f"'/opt/my tools/wtname' hook {name}", "timeout": seconds}
         assert told["hooks"][event][-1] == {"hooks": [ours]}
         assert told["hooks"][event][:-1] == before.get("hooks", {}).get(event, [])
     assert {key: value for key, value in told.items() if key != "hooks"} == {
@@ -81,10 +83,32 @@ def test_is_written_like_the_rest() -> None:
 def test_another_place_replaces_the_old_one() -> None:
     after = claude_settings.install(installed(TEXTS[4]), ["wtname"])
     assert after == claude_settings.install(TEXTS[4], ["wtname"])
-    written = (
-        '{"hooks": {"WorktreeCreate": [{"hooks": [{"type": "command", "command": "wtname hook worktree-create"}]}]}}'
-    )
-    assert len(json.loads(installed(written))["hooks"]["WorktreeCreate"]) == 1
+    for called in (
+        {"command": '"$HOME/my tools/wtname" hook worktree-create'},
+        {"command": "C:\\my tools\\wtname.exe", "args": ["hook", "worktree-create"]},
+    ):
+        written = json.dumps({"hooks": {"WorktreeCreate": [{"hooks": [{"type": "command", **called}]}]}})
+        assert len(json.loads(installed(written))["hooks"]["WorktreeCreate"]) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a path with spaces goes by args")
+def test_any_shell_calls_it(tmp_path: Path) -> None:
+    script = tmp_path / 'it\'s "my" $(tools)' / "wtname"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "$@"\n')
+    script.chmod(0o755)
+    line = str(claude_settings.handler([str(script)], "UserPromptSubmit")["command"])
+    assert subprocess.run(line, shell=True, capture_output=True, text=True).stdout == "hook user-prompt-submit\n"
+    assert claude_settings.handler(["wtname"], "UserPromptSubmit")["command"] == "wtname hook user-prompt-submit"
+
+
+@pytest.mark.parametrize(
+    ("called", "args"),
+    [(["wtname"], None), ([r"C:\my tools\wtname.exe"], ["hook", "worktree-create"])],
+)
+def test_on_windows(called: list[str], args: list[str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert claude_settings.handler(called, "WorktreeCreate").get("args") == args
 
 
 def test_ours_among_others_in_one_group() -> None:
@@ -100,7 +124,15 @@ def test_ours_among_others_in_one_group() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["wtname", "hook worktree-create", "wtname suggest", "wtname hook worktree-remove", "echo wtname hook", ""],
+    [
+        "wtname",
+        "hook worktree-create",
+        "wtname suggest",
+        "wtname hook worktree-remove",
+        "echo wtname hook",
+        "/home/wtname/bin/other hook worktree-create",
+        "",
+    ],
 )
 def test_is_somebody_elses(command: str) -> None:
     text = json.dumps({"hooks": {"WorktreeCreate": [{"hooks": [{"type": "command", "command": command}]}]}})
@@ -246,6 +278,8 @@ def test_problems(run: Run, project: Path, hermetic: Path) -> None:
     file.parent.mkdir()
     file.write_text(claude_settings.install("", [str(hermetic / "gone" / "wtname")]))
     assert "which is not there" in run("hook", "claude", "status").stderr
+    file.write_text(file.read_text().replace(f"{hermetic}/gone/wtname hook", '\\"$HOME\\"/gone/wtname hook'))
+    assert "$HOME" in file.read_text() and run("hook", "claude", "status").exit_code == 0
     run("hook", "claude", "install")
     assert run("hook", "claude", "status").exit_code == 0
     told = json.loads(file.read_text())

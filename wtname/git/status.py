@@ -56,7 +56,7 @@ def trunk(repo: Repository) -> str | None:
     current = first.get("branch", "").removeprefix("refs/heads/")
     if "bare" in first:
         current = repo.ask_in(repo.common_dir, "symbolic-ref", "--quiet", "--short", "HEAD").output(empty=1).strip()
-    names = [current] if current in usual else [*usual, current]
+    names = [current] if current in usual else [*known, current]
     return next((name for name in names if name and repo.refs.commit("refs/heads/" + name)), None)
 
 
