@@ -13,7 +13,7 @@ from wtname.commands.shared import json_option, model_option, print_json
 @json_option
 @model_option
 def bench(n: int, cold: int, as_json: bool, model: str | None) -> None:
-    """Measure how long a name takes, with the model loaded and as a whole cold process."""
+    """Measure how long a name takes, model loaded and cold."""
     from wtname import bench, models
 
     report = bench.run(models.find(model), n, cold)

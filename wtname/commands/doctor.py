@@ -16,8 +16,11 @@ from wtname.commands.shared import folder_option, json_option, model_option, pri
 @json_option
 @model_option
 def doctor(repair: bool, cwd: Path | None, as_json: bool, model: str | None) -> None:
-    """Check git, Python, the engine, the model, the log and the repository with its settings, commands and journal; say
-    what to do about each fault."""
+    """Say what is wrong, if anything, and what to do about it.
+
+    It checks git, Python, the engine, the model, the log, and the repository with its settings, commands, hook and
+    journal.
+    """
     from wtname import doctor
 
     report = []

@@ -21,4 +21,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, commands=COMMANDS)
 def hook() -> None:
-    """Name branches from where you work already: git's hooks, pre-commit, Claude Code."""
+    """Name branches where you work: git hooks, Claude Code."""

@@ -20,7 +20,7 @@ def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--switch-cmd", metavar="NAME", default="wts", show_default=True, callback=_name, help="Switches.")
 @click.option("--remove-cmd", metavar="NAME", default="wtrm", show_default=True, callback=_name, help="Removes.")
 def init(shell: str, cmd: str, switch_cmd: str, remove_cmd: str) -> None:
-    """Print what SHELL has to read at its start to get three functions and completion.
+    """Print three functions and completion for a shell to read.
 
     \b
     wtn TASK     is wtname new, and goes to the folder

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @folder_option
 @json_option
 def learn(write: bool, force: bool, cwd: Path | None, as_json: bool) -> None:
-    """Find out how this repository's branches are called, with the evidence, and print the settings for it.
+    """Find out how branches are called here, with the evidence.
 
-    It reads the branches, local and remote, those that merge commits name, and CONTRIBUTING, AGENTS.md and CLAUDE.md.
-    A convention is what 60 % of the names and five at least have in common, or else what a document says.
+    It prints the settings for it. It reads the branches, local and remote, those that merge commits name, and
+    CONTRIBUTING, AGENTS.md and CLAUDE.md. A convention is what 60 % of the names and five at least have in common, or else what a document says.
     """
     from wtname import convention, documents, git, settings
     from wtname.git import config

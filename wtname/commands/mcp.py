@@ -23,9 +23,11 @@ from wtname.errors import WtnameError
 )
 @model_option
 def mcp(roots: tuple[Path, ...], model: str | None) -> None:
-    """Serve MCP clients, such as Claude Code, on stdin and stdout: branch names and worktrees as tools.
+    """Serve MCP clients, such as Claude Code, on stdin and stdout.
 
-    It works in the folders that the client gives as its roots, and nowhere else."""
+    Branch names and worktrees are their tools. It works in the folders that the client gives as its roots, and nowhere
+    else.
+    """
     try:
         from wtname.serving import server
     except ImportError as error:

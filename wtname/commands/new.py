@@ -63,7 +63,7 @@ def new(
     as_json: bool,
     model: str | None,
 ) -> None:
-    """Make a branch and a worktree for a task, and print the worktree's path."""
+    """Make a branch and a worktree for a task. Prints the worktree's path."""
     from wtname import git, tasks
     from wtname.commands.furnish import furnish
 

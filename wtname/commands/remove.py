@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 @folder_option
 @json_option
 def remove(names: tuple[str, ...], force: bool, keep_branch: bool, cwd: Path | None, as_json: bool) -> None:
-    """Remove worktrees with their branches, and print the folders that are gone. NAME is a branch, the end of one, or
-    a folder; without it, it is the worktree you are in.
+    """Remove worktrees with their branches. Prints the folders that are gone.
+
+    NAME is a branch, the end of one, or a folder; without it, it is the worktree you are in.
 
     Changed files, things half done and commits that are neither merged nor pushed are refused without --force. Forced
     or not, everything but ignored files can be had again: wtname restore."""
@@ -50,8 +51,10 @@ def remove(names: tuple[str, ...], force: bool, keep_branch: bool, cwd: Path | N
 @folder_option
 @json_option
 def prune(gone: bool, dry_run: bool, cwd: Path | None, as_json: bool) -> None:
-    """Remove the worktrees whose branches are merged, by a merge or squashed, with their branches; git's records of
-    worktrees whose folders are gone; and what is in the trash for longer than wtname.trashdays (30).
+    """Remove the worktrees whose branches are merged, and the branches.
+
+    Merged or squashed; with them go git's records of worktrees whose folders are gone, and what is in the trash for
+    longer than wtname.trashdays (30).
 
     What is changed, locked, half done, new, or where you are, stays. wtname restore brings any of it back."""
     from wtname import git, pruning

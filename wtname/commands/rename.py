@@ -47,8 +47,11 @@ def rename(
     as_json: bool,
     model: str | None,
 ) -> None:
-    """Rename the branch of the worktree you are in, and print its new name. Without PROMPT the name comes from its
-    commits, or else from what is changed. Settings and reflog of the branch are kept; its folder keeps its name."""
+    """Rename the branch of the worktree you are in. Prints its new name.
+
+    Without PROMPT the name comes from its commits, or else from what is changed. Settings and reflog of the branch are
+    kept; its folder keeps its name.
+    """
     from wtname import git, tasks
 
     if undo and (prompt or name or ticket or move):

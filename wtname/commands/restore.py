@@ -26,8 +26,10 @@ from wtname.commands.shared import (
 @folder_option
 @json_option
 def restore(name: str | None, listed: bool, cwd: Path | None, as_json: bool) -> None:
-    """Bring back a worktree that wtname removed, and print its folder. NAME is a branch or a line of --list; without
-    it, it is the one removed last."""
+    """Bring back a worktree that was removed. Prints its folder.
+
+    NAME is a branch or a line of --list; without it, it is the one removed last.
+    """
     from wtname import git, restoring, settings
     from wtname.display import visible
     from wtname.git import trash

@@ -15,9 +15,10 @@ from wtname.commands.shared import folder_option, json_option, print_json, print
 @folder_option
 @json_option
 def switch(words: tuple[str, ...], cwd: Path | None, as_json: bool) -> None:
-    """Print the folder of the worktree that WORDS mean best: cd "$(wtname switch crash)".
+    """Print the folder of a worktree: cd "$(wtname switch crash)".
 
-    WORDS are a branch, the words of one or their beginnings, initials (fzw for fix-zero-width), or words of its task.
+    It is the one that WORDS mean best: a branch, the words of one or their beginnings, initials (fzw for
+    fix-zero-width), or words of its task.
     Where several are meant as well, the one last used is taken and the others are named on stderr. Without WORDS, or
     with -, it is the worktree last used before this one; `main` is the main worktree."""
     from wtname import switching

@@ -19,8 +19,11 @@ from wtname.errors import WtnameError
 @folder_option
 @json_option
 def trust(only_list: bool, revoke: bool, yes: bool, cwd: Path | None, as_json: bool) -> None:
-    """Show the commands that this repository wants to run in new worktrees (wtname.postcreate in its git config, and
-    the file .wtname), and trust them: from then on `wtname new` runs them, until one of them changes."""
+    """Trust the commands that a repository has for new worktrees.
+
+    They are shown first: wtname.postcreate in its git config, and the file .wtname. From then on `wtname new` runs
+    them, until one of them changes.
+    """
     from wtname import git, postcreate, trust
 
     if revoke and (only_list or yes):
