@@ -24,7 +24,8 @@ def learn(write: bool, force: bool, cwd: Path | None, as_json: bool) -> None:
     """Find out how branches are called here, with the evidence.
 
     It prints the settings for it. It reads the branches, local and remote, those that merge commits name, and
-    CONTRIBUTING, AGENTS.md and CLAUDE.md. A convention is what 60 % of the names and five at least have in common, or else what a document says.
+    CONTRIBUTING, AGENTS.md and CLAUDE.md. A convention is what 60 % of the names and five at least have in common, or
+    else what a document says.
     """
     from wtname import convention, documents, git, settings
     from wtname.git import config
