@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
@@ -179,6 +181,9 @@ def test_the_first_prompt_names_and_the_second_does_not(run: Run, repo: Path) ->
     assert create(run, repo) == path
     assert run("rename", "--undo", "-C", path).exit_code == 0
     assert submit(run, path, "Add a dark mode toggle").stdout == ""
+    git("commit", "-q", "--allow-empty", "-m", "work", cwd=path)
+    assert submit(run, path, "Add a dark mode toggle", session="s2").stdout == ""
+    assert branch(path) == f"wt-{RANDOM}"
 
 
 def push(path: Path, repo: Path) -> None:
@@ -492,6 +497,15 @@ def test_prompts_are_private_and_small(hermetic: Path) -> None:
     assert file.stat().st_size < 5000
     assert claude_prompts.take("s1") and not claude_prompts.take("s1")
     assert "x" not in file.read_text().replace('"prompt"', "")
+
+
+def test_a_prompt_is_taken_by_one_of_many(hermetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = claude_prompts.store
+    monkeypatch.setattr(claude_prompts, "store", lambda *known: (time.sleep(0.005), store(*known)))
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            store("s1", claude_prompts.Session(TASK))
+            assert sorted(pool.map(claude_prompts.take, ["s1"] * 8)) == [""] * 7 + [TASK]
 
 
 @pytest.mark.parametrize("data", [None, "", " ", "/srv/data"])

@@ -267,10 +267,11 @@ def rename(repo: Repository, event: Event, named: Callable[[], Named], looked: L
         wanted = renaming.plan(repo, one, chosen, name, ticket=ticket, move=False)
         if wanted.new != wanted.old:
             renaming.rename(repo, wanted, description=event.prompt)
-    if looked.provisional:
-        provisional.settle(repo, wanted.new if wanted else looked.branch)
+    renamed = wanted if wanted and wanted.new != wanted.old else None
+    if looked.provisional and not renamed:
+        provisional.settle(repo, looked.branch)
     claude_prompts.store(event.session, claude_prompts.load(event.session)._replace(named=True))
-    return wanted if wanted and wanted.new != wanted.old else None
+    return renamed
 
 
 def _may_be_renamed(repo: Repository, one: Target, looked: Look) -> bool:

@@ -85,9 +85,10 @@ def store(session: str, known: Session) -> None:
 
 def take(session: str) -> str:
     """The last prompt of a session, for one who asks first; nothing where there is none."""
-    known = load(session)
-    if known.prompt:
-        store(session, known._replace(prompt=""))
+    with turn(session, "+"):  # no worktree is called so
+        known = load(session)
+        if known.prompt:
+            store(session, known._replace(prompt=""))
     return known.prompt
 
 

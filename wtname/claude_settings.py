@@ -257,7 +257,7 @@ def read(place: Path) -> str:
     except UnicodeDecodeError as error:
         raise WtnameError("is no UTF-8 text; mend it first") from error
     except OSError as error:
-        raise WtnameError(f"cannot be read: {error.strerror}") from error
+        raise WtnameError(f"cannot be read: {error.strerror}; mend that first") from error
 
 
 def write(place: Path, before: str, text: str) -> None:

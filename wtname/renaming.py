@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from wtname import folders, gist, journal, settings, worktree
 from wtname.errors import WtnameError
-from wtname.git import Repository, records, refs, status, work
+from wtname.git import Repository, provisional, records, refs, status, work
 from wtname.journal import Entry
 from wtname.removal import Target, current, targets
 from wtname.settings import Settings
@@ -157,6 +157,8 @@ def _settle(repo: Repository, entry: Entry, said: dict[str, list[str]]) -> None:
     if description and not said.get("description"):
         refs.describe(repo, new, description)
     refs.put_setting(repo, new, _FROM, [] if undo else [entry.text("old")])
+    if undo and provisional.PROVISIONAL in said:  # who goes back to such a name wants it
+        provisional.settle(repo, new)
 
 
 def _place(repo: Repository, chosen: Settings, one: Target) -> Callable[[str], Path]:

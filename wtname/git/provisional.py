@@ -13,7 +13,7 @@ from wtname.git.process import Running
 if TYPE_CHECKING:
     from wtname.git.repository import Repository
 
-_PROVISIONAL, _CALLED = "wtnameprovisional", "wtnamecalled"
+PROVISIONAL, _CALLED = "wtnameprovisional", "wtnamecalled"
 _NOT_SET = 5  # what git config says of a key that is not there
 _NO = {"false", "no", "off", "0"}
 
@@ -25,15 +25,15 @@ def note(repo: Repository, branch: str, called: str, *, provisional: bool) -> No
     if called:
         refs.put_setting(repo, branch, _CALLED, [called])
     if provisional:
-        refs.put_setting(repo, branch, _PROVISIONAL, [branch])
+        refs.put_setting(repo, branch, PROVISIONAL, [branch])
 
 
 def settle(repo: Repository, branch: str) -> None:
-    """The branch has its name."""
+    """The branch keeps this name."""
     from wtname.git import refs
 
     try:
-        refs.patiently(repo, "config", "--local", "--unset-all", f"branch.{branch}.{_PROVISIONAL}")
+        refs.patiently(repo, "config", "--local", "--unset-all", f"branch.{branch}.{PROVISIONAL}")
     except GitError as error:
         if error.code != _NOT_SET:
             raise
@@ -52,7 +52,7 @@ class Look:
 
     def __init__(self, folder: Path) -> None:
         self._head = Running("symbolic-ref", "--quiet", "HEAD", cwd=folder)
-        keys = rf"^(wtname\.autorename|branch\..*\.{_PROVISIONAL})$"
+        keys = rf"^(wtname\.autorename|branch\..*\.{PROVISIONAL})$"
         self._config = Running("config", "-z", "--get-regexp", keys, cwd=folder)
         self.branch = ""
         self.provisional = False
@@ -69,6 +69,6 @@ class Look:
         self.branch = head.removeprefix("refs/heads/") if head.startswith("refs/heads/") else ""
         entries = [entry.partition("\n") for entry in told.split("\0") if entry]
         found = {key: value if line else "true" for key, line, value in entries}
-        self.provisional = bool(self.branch) and found.get(f"branch.{self.branch}.{_PROVISIONAL}") == self.branch
+        self.provisional = bool(self.branch) and found.get(f"branch.{self.branch}.{PROVISIONAL}") == self.branch
         self.autorename = found.get("wtname.autorename", "").lower() not in _NO
         return True
