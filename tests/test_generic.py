@@ -22,7 +22,7 @@ GENERIC = [
     "agent-a3f1c09b",
     "claude/fix-login-01KYxPqr7",
     "claude/session-011CUgh3vWqJ",
-    # Zed, opencode, worktrunk, Conductor, Codespaces and others
+    # Zed, opencode, worktrunk, Codespaces and others
     "olivetti-a3f9b2c1",
     "opencode/brave-falcon",
     "opencode/misty-comet",
@@ -32,9 +32,6 @@ GENERIC = [
     "ada/clever-panda",
     "grumpy_cat",
     "codespace-fluffy-waffle-x5v4",
-    "ada/kyoto",
-    "kyoto-v2",
-    "montreal",
     # ids
     "codex/3f9a1c2d",
     "cursor/0b7b5f3e-8d2c-4a5e-9f10-2c3d4e5f6a7b",
@@ -81,9 +78,12 @@ CHOSEN = [
     "swift-package",
     "bright-theme",
     "release/2.0",
-    "release/kyoto",
-    "stable/paris",
-    "hotfix/tokyo",
+    "release/brave-falcon",
+    "london",
+    "customer/berlin",
+    "crab-fix",
+    "smart-cookie",
+    "quick-engine",
     "v2",
     "1.x",
     "2024-01-15",
@@ -97,6 +97,13 @@ CHOSEN = [
     "feature-42",
     "remove-v1alpha2",
     "upgrade-python310",
+    "ed25519",
+    "dec2024",
+    "claude/fix-utf8",
+    "claude/fix-i18n",
+    "copilot/upgrade-node20",
+    "cursor/support-64bit",
+    "codex/fix-OAuth2",
     "utf8mb4",
     "add-base64url",
     "fix-utf8mb40",
@@ -142,8 +149,7 @@ def test_random_branches_of_ours() -> None:
 
 def made() -> list[str]:
     """Names of each form that is_generic says yes to, with every word of its lists."""
-    names = [f"{a}-falcon" for a in generic.ADJECTIVES] + [f"x/{city}" for city in generic.CITIES]
-    names += [f"{city}_v12" for city in generic.CITIES] + [f"{machine}-1a2b3c4d" for machine in generic.MACHINES]
+    names = [f"{a}-falcon" for a in generic.ADJECTIVES] + [f"{machine}-1a2b3c4d" for machine in generic.MACHINES]
     names += [f"{one}-{two}-3f9a1c" for one, two in itertools.product(sorted(generic.MACHINES)[:4], repeat=2)]
     names += [f"{machine}_bold-owl-q1" for machine in generic.MACHINES] + [f"{a}/x-y-0q1z" for a in generic.AGENTS]
     names += [f"u/{word}{n}" for word in generic.PLACEHOLDERS for n in ("", "7", "-17", "_117")]

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.conftest import Run, git
 from wtname import commit_message, hinting, shim
-from wtname.git import Repository
+from wtname.git import Repository, version
 
 GENERIC, CHOSEN = "wt-3f9a1c2d", "fix-login"
 BETTER = "wt-fix-zero-width-crash"
@@ -233,6 +234,32 @@ def test_detached(place: Path) -> None:
     assert said == f"wtname: HEAD is on no branch; one could be: git checkout -b {BETTER}\n"
     subprocess.run(said.rpartition(": ")[2].split(), check=True, capture_output=True)
     assert git("log", "-1", "--format=%s", BETTER) == TASK
+
+
+@pytest.mark.skipif(version() < (2, 45), reason="git is too old for reftable")
+def test_reftable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git("init", "-q", "-b", "wip", "--ref-format=reftable", tmp_path / "tables")
+    monkeypatch.chdir(tmp_path / "tables")
+    install(Path.cwd())
+    dates = [{"GIT_AUTHOR_DATE": f"2026-02-0{i}T00:00:00Z"} for i in range(1, 5)]
+    assert make_commit("--allow-empty", "-m", TASK, env=dates[0]) == ""
+    assert "wip could be called" in make_commit("--allow-empty", "-m", TASK, env=dates[1])
+    git("checkout", "-q", "--detach")
+    assert "HEAD is on no branch" in make_commit("--allow-empty", "-m", TASK, env=dates[2])
+    git("checkout", "-q", "-b", CHOSEN)
+    assert make_commit("--allow-empty", "-m", TASK, env=dates[3]) == ""
+
+
+@pytest.mark.skipif(not shutil.which("ps"), reason="ps is not installed")
+def test_nothing_of_it_is_left_running(place: Path) -> None:
+    limit = "54.0" + str(os.getpid())
+    assert make_commit(env={"WTNAME_DEADLINE": limit}) == SUGGESTED
+    for _ in range(40):
+        running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        if limit not in running:
+            break
+        time.sleep(0.05)
+    assert limit not in running
 
 
 def test_linked_worktree_and_subfolder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

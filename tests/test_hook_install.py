@@ -99,6 +99,18 @@ def test_a_symbolic_link_that_was_there(run: Run, repo: Path) -> None:
 
 
 @files
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_install_that_was_killed_halfway(run: Run, repo: Path, linked: bool) -> None:
+    write(repo / "scripts" / "prepare")
+    HOOK.parent.mkdir()
+    (os.symlink if linked else os.link)(repo / "scripts" / "prepare", HOOK)
+    git_hooks._keep(HOOK, HOOK.with_name(shim.BEFORE))
+    assert run("hook", "install").exit_code == 0 and facts(run)["before"]
+    assert run("hook", "uninstall").exit_code == 0
+    assert HOOK.read_bytes() == THEIRS and os.listdir(HOOK.parent) == [HOOK.name] and HOOK.is_symlink() == linked
+
+
+@files
 def test_install_again_repairs(run: Run, repo: Path) -> None:
     write(HOOK, shim.script("/an older/python").encode())
     done = run("hook", "status")
@@ -283,6 +295,26 @@ def test_in_the_configuration(
     changes = {name for old, new in zip(before, now, strict=True) for name in old[1].items() ^ new[1].items()}
     left = {name for name, _ in changes} - {".git/HEAD", ".git/logs/HEAD", f".git/{shim.TOLD}"}
     assert not [name for name in left if "wtname" in name or "config" in name], left
+
+
+def test_a_repository_that_was_moved(run: Run, repo: Path, tmp_path: Path, newer: None) -> None:
+    """Its configuration still names the script of before."""
+    assert wtname("hook", "install", cwd=repo)[0] == 0
+    copy = tmp_path / "a copy"
+    shutil.copytree(repo, copy)
+    assert facts(run, "-C", copy)["path"] == facts(run)["path"] and facts(run, "-C", copy)["works"]
+    shutil.rmtree(repo / ".git" / "wtname")
+    assert facts(run, "-C", copy)["installed"] and not facts(run, "-C", copy)["works"]
+    assert wtname("hook", "uninstall", cwd=copy)[0] == 0
+    assert "wtname" not in (copy / ".git" / "config").read_text() and not (copy / ".git" / "wtname").exists()
+
+
+@pytest.mark.parametrize("key", ["wtname.hook", "hook.wtname.enabled"])
+def test_off(run: Run, repo: Path, newer: None, key: str) -> None:
+    wtname("hook", "install", cwd=repo)
+    for value, said in (("false", f"it is off here; git config {key} true turns it on"), ("true", "")):
+        git("config", key, value)
+        assert run("hook", "status").stderr.strip().removeprefix("wtname: ") == said
 
 
 def test_a_newer_git_takes_over(run: Run, repo: Path, request: pytest.FixtureRequest) -> None:

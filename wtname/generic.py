@@ -18,46 +18,28 @@ ADJECTIVES = frozenset(
     vivid wandering warm whimsical wild wise witty wizardly wobbly wonderful wondrous young zany zealous zen zesty zippy
     """.split()
 )
-# Animals, plants, sky, land, sweets and great names. No word of computing: tree, branch, bridge, shell, key, kernel.
+# Animals, plants, sky, land, sweets and great names. No word of computing: tree, branch, cookie, engine, pixel, shell.
 _NOUNS = frozenset(
     """
     abelson acorn albatross alpaca ant antelope ape aurora avalanche axolotl babbage badger bear beaver bee bird biscuit
     bison blossom breeze brook brooks bumblebee bunny butterfly cabin cactus camel candle canyon cascade castle cat
-    cedar cheetah chipmunk church circuit cloud clover cobra comet cookie coral cosmos cougar coyote crab crane creek
-    crescent crow crown crystal curie curry darwin dawn deer desert dewdrop dijkstra dingo dog dolphin donkey donut dove
-    dragon dragonfly duck dusk eagle eclipse einstein elephant elm ember engine euler falcon feather fern ferret finch
-    firefly flame flamingo floyd flower fog forest fox frog frost galaxy garden gazelle gecko giraffe glacier glade goat
-    goose gorilla grove gull hamilton hamster harbor hare harp hawk hedgehog hellman heron hippo hopper horizon horse
-    hummingbird ibex ibis iguana island jackal jaguar jellyfish kangaroo karp kay kernighan kettle kite kitten kiwi
-    knight knuth koala koi ladybug lagoon lake lamport lantern lark lemur leopard lighthouse lightning lion liskov
-    lizard llama lobster lotus lovelace lynx macaw magpie mammoth manatee mango maple marmot meadow meerkat meteor mink
-    minsky mongoose moon moonbeam moose mountain muffin mule narwhal nebula newt newton nova oak oasis ocean octopus
-    opossum orca orchid ostrich otter owl ox panda panther parrot peach peacock pearl pebble pelican penguin petal
-    pheasant phoenix pig pigeon pine pixel planet platypus pond pony porcupine possum prism puffin puma pumpkin puppy
-    quail quasar quokka rabbit raccoon rain rainbow ram raven ray reef rhino ripple ritchie river robin rocket
-    rose sage sailor salamander seahorse seal shannon shark sheep shore shrimp skunk sky sloth snail snake snowflake
-    spark sparrow sphinx spider squid squirrel star stardust starfish starlight stonebraker storm summit sun sunbeam
-    sunrise sunset swallow swan tarjan tesla thompson thunder tide tiger tortoise toucan tulip turing turkey turtle
-    twilight unicorn valley viper volcano vulture waffle walrus warthog wasp waterfall weasel whale willow wind wizard
-    wolf wolverine wombat woodpecker wozniak wren yak yeti zebra zephyr
-    """.split()
-)
-# Cities that workspaces are called after, where the city is all of the name.
-CITIES = frozenset(
-    """
-    accra adelaide amman amsterdam ankara antwerp athens auckland baghdad bangalore bangkok barcelona beijing beirut
-    belgrade bergen berlin bogota bologna bordeaux boston bratislava brisbane brussels bucharest budapest cairo
-    calgary canberra caracas casablanca chennai chicago cologne colombo copenhagen curitiba dakar dallas damascus
-    delhi denver detroit dhaka doha dubai dublin dubrovnik durban edinburgh florence frankfurt geneva genoa glasgow
-    gothenburg guadalajara hamburg hanoi havana helsinki honolulu houston hyderabad innsbruck istanbul jakarta
-    jerusalem johannesburg kabul karachi kathmandu khartoum kigali kinshasa krakow kuwait kyiv kyoto lagos lahore
-    leipzig lima lisbon ljubljana london lusaka luxembourg lyon macau madrid malmo managua manchester manila maputo
-    marrakesh marseille medellin melbourne memphis miami milan minsk monaco monterrey montevideo montreal moscow
-    mumbai munich muscat nagoya nairobi naples nashville nicosia osaka oslo ottawa palermo panama paris perth porto
-    prague pretoria quito reykjavik riga rome rotterdam salvador salzburg santiago sapporo sarajevo seattle seoul
-    seville shanghai shenzhen singapore skopje sofia stockholm stuttgart sydney taipei tallinn tampa tashkent tbilisi
-    tehran tokyo toronto toulouse tripoli tunis turin valencia valletta vancouver venice vienna vilnius warsaw
-    wellington windhoek winnipeg yangon yerevan yokohama zagreb zurich
+    cedar cheetah chipmunk church cloud clover cobra comet coral cosmos cougar coyote crab crane creek crescent crow
+    crown crystal curie curry darwin dawn deer desert dewdrop dijkstra dingo dog dolphin donkey donut dove dragon
+    dragonfly duck dusk eagle eclipse einstein elephant elm ember euler falcon feather fern ferret finch firefly flame
+    flamingo floyd flower fog forest fox frog frost galaxy garden gazelle gecko giraffe glacier glade goat goose gorilla
+    grove gull hamilton hamster harbor hare harp hawk hedgehog hellman heron hippo hopper horizon horse hummingbird ibex
+    ibis iguana island jackal jaguar jellyfish kangaroo karp kay kernighan kettle kite kitten kiwi knight knuth koala
+    koi ladybug lagoon lake lamport lantern lark lemur leopard lighthouse lightning lion liskov lizard llama lobster
+    lotus lovelace lynx macaw magpie mammoth manatee mango maple marmot meadow meerkat meteor mink minsky mongoose moon
+    moonbeam moose mountain muffin mule narwhal nebula newt newton nova oak oasis ocean octopus opossum orca orchid
+    ostrich otter owl ox panda panther parrot peach peacock pearl pebble pelican penguin petal pheasant phoenix pig
+    pigeon pine planet platypus pond pony porcupine possum prism puffin puma pumpkin puppy quail quasar quokka rabbit
+    raccoon rain rainbow ram raven ray reef rhino ripple ritchie river robin rocket rose sage sailor salamander seahorse
+    seal shannon shark sheep shore shrimp skunk sky sloth snail snake snowflake spark sparrow sphinx spider squid
+    squirrel star stardust starfish starlight stonebraker storm summit sun sunbeam sunrise sunset swallow swan tarjan
+    tesla thompson thunder tide tiger tortoise toucan tulip turing turkey turtle twilight unicorn valley viper volcano
+    vulture waffle walrus warthog wasp waterfall weasel whale willow wind wizard wolf wolverine wombat woodpecker
+    wozniak wren yak yeti zebra zephyr
     """.split()
 )
 # Words in place of a name, alone or with a number; and those that only a number makes one.
@@ -81,14 +63,15 @@ MACHINES = frozenset(
 )
 # What agents put before a name of theirs; an id is behind it then.
 AGENTS = frozenset("claude codex cursor copilot opencode jules devin amp conductor".split())
-_SUFFIX = re.compile(r"-(?=[a-zA-Z]*\d)(?=\d*[a-zA-Z])[0-9a-zA-Z]{4,30}\Z")
+_SUFFIX = re.compile(r"-(?=[a-zA-Z]*\d)(?=\d*[a-zA-Z])([0-9a-zA-Z]{4,30})\Z")
 _PATCH = re.compile(r"(?:[\w.-]+-)?patch-\d{1,6}\Z")  # <user>-patch-1 on GitHub, main-patch-12345 on GitLab
 # An id: digits, hexadecimal or not, a UUID, a time.
 _HEX = re.compile(r"(?=.*\d)(?=.*[a-f])(?:[0-9a-f]{6,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 _TIME = re.compile(r"\d{8,20}\Z|\d{6,8}-?\d{4,6}\Z")
 _VERSION = re.compile(r"v\d+(?:alpha|beta|rc)\d*")
+_TERM = re.compile(r"[A-Za-z]+\d+[a-z]*|\d+[a-z]+")  # ed25519, utf8, i18n, 64bit: digits in one place
 _WORKING = {"add", "bump", "chore", "docs", "feat", "feature", "fix", "issue", "release", "test", "update", "upgrade"}
-# Before a name that people gave: a release called after a city is no placeholder.
+# Before a name that people gave: a release called after an animal is no placeholder.
 _LASTING = {"release", "releases", "stable", "support", "hotfix", "env", "deploy"}
 
 
@@ -97,7 +80,7 @@ def is_generic(branch: str) -> bool:
     *folders, name = branch.split("/")
     if folders and folders[-1] in _LASTING:
         return False
-    if folders and folders[0] in AGENTS and _SUFFIX.search(name):
+    if folders and folders[0] in AGENTS and (suffix := _SUFFIX.search(name)) and not _TERM.fullmatch(suffix[1]):
         return True
     words = name.replace("_", "-").split("-")
     name = "-".join(words)
@@ -118,7 +101,7 @@ def _numbered(name: str) -> bool:
 
 def _is_id(text: str, machine: bool) -> bool:
     """Whether this is an id and no word; `machine`: it stands behind what machines put before their ids."""
-    if _HEX.match(text) and (machine or len(text) > 6):
+    if _HEX.match(text) and (machine or (len(text) > 6 and not _TERM.fullmatch(text))):
         return True
     return machine and (_TIME.match(text) is not None or (len(text) >= 8 and _is_mixed(text)))
 
@@ -137,10 +120,8 @@ def _is_mixed(text: str) -> bool:
 
 
 def _is_random(words: list[str], loose: bool) -> bool:
-    """Whether this is a city, or an adjective and a noun, perhaps with another word between them and something short
-    behind, which has a digit; where it is `loose` it need not."""
-    if words[0] in CITIES and (len(words) == 1 or (len(words) == 2 and re.fullmatch(r"v?\d{1,3}", words[1]))):
-        return True
+    """Whether this is an adjective and a noun, perhaps with another word between them and something short behind, which
+    has a digit; where it is `loose` it need not."""
     if len(words) > 2 and (re.search(r"\d", words[-1]) or (loose and len(words[-1]) == 4)):
         words = words[:-1]
     if len(words) == 3 and (words[1] in ADJECTIVES or words[1].endswith(("ing", "ed"))):

@@ -6,12 +6,11 @@ import os
 import re
 import shlex
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from wtname import shim
+from wtname import hinting, shim
 from wtname.errors import WtnameError
 from wtname.git import Repository, hooks, version
 from wtname.shim import BEFORE
@@ -19,6 +18,7 @@ from wtname.shim import BEFORE
 # A hook that goes by the name it is called by cannot be kept under another one.
 _BY_ITS_NAME = re.compile(rb"\bbasename\b|\$\{0##|argv\[0\]|\$PROGRAM_NAME|__FILE__")
 _TRIES = 40  # with others who install at the same time
+_IF_THERE = '; [ ! -x "$hook" ] || "$hook"'
 _ELSEWHERE = f'call wtname from your own (wtname hook {hooks.EVENT} "$@" || :), or pass --force'
 
 
@@ -38,12 +38,22 @@ class Status(NamedTuple):
 def status(repo: Repository | None) -> Status:
     """How things stand for a repository, or without one for the user."""
     for scope in [repo, None] if repo else [None]:
-        if _configured(scope):
-            return _facts(_home(scope), "config", everywhere=scope is None)
+        if path := _configured(scope):
+            return _facts(path, "config", everywhere=scope is None)
     for path in _places(repo):
         if _is_ours(path):
             return _facts(path, "file", everywhere=repo is None or hooks.place(repo).shared)
     return Status("")
+
+
+def switched_off(repo: Repository | None) -> str:
+    """The setting that turns the hook off, if one does."""
+    if repo and repo.config.get("wtname.hook", "").lower() in hinting.OFF:
+        return "wtname.hook"
+    for scope in [repo, None] if repo else [None]:
+        if enabled := hooks.configured(scope).get("enabled"):
+            return f"hook.{hooks.NAME}.enabled" if enabled.lower() in hinting.OFF else ""
+    return ""
 
 
 def install(repo: Repository | None, *, force: bool) -> Status:
@@ -113,12 +123,17 @@ def _home(repo: Repository | None) -> Path:
 
 def _command(path: Path) -> str:
     # A command that is not there would stop every commit.
-    return f'hook={shlex.quote(path.as_posix())}; [ ! -x "$hook" ] || "$hook"'
+    return f"hook={shlex.quote(path.as_posix())}{_IF_THERE}"
 
 
-def _configured(repo: Repository | None) -> bool:
-    """Whether the configuration has git run our script."""
-    return hooks.configured(repo).get("command") == _command(_home(repo))
+def _configured(repo: Repository | None) -> Path | None:
+    """Our script that the configuration has git run; in a repository that was copied or moved, where it was before."""
+    command = hooks.configured(repo).get("command", "")
+    with suppress(ValueError):
+        path = Path(*shlex.split(command.removeprefix("hook=").removesuffix(_IF_THERE)))
+        if command == _command(path) and path.parts[-2:] == _home(repo).parts[-2:]:
+            return path
+    return None
 
 
 def _places(repo: Repository | None) -> list[Path]:
@@ -190,18 +205,19 @@ def _put(hook: Path, text: str, force: bool) -> None:
         if _keep(hook, before):
             _write(hook, text)
             return
-        time.sleep(0.025)  # another install may be between its two steps
     raise WtnameError(f"{before} is there, and {hook} is not wtname's; move one of them away")
 
 
 def _keep(hook: Path, before: Path) -> bool:
-    """Give a hook a second name, which must be free. It is never missing meanwhile."""
+    """Give a hook a second name, unless something else has it. It is never missing meanwhile."""
     try:
         if hook.is_symlink():
             before.symlink_to(os.readlink(hook))
         else:
             os.link(hook, before)
     except FileExistsError:
+        with suppress(OSError):  # an install that was killed, or one that is at it now, kept it
+            return os.path.samefile(hook, before)
         return False
     except OSError:  # a file system without links
         if os.path.lexists(before):

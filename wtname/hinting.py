@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _TRIES = 100
 _ON = {"true", "yes", "on", "1"}
-_OFF = {"false", "no", "off", "0"}
+OFF = {"false", "no", "off", "0"}
 _AUTOSQUASH = ("fixup!", "squash!", "amend!")
 
 
@@ -101,7 +101,7 @@ def hint(
 ) -> Hint | None:
     """What to tell about the branch that a commit is made on. With wtname.autorename it is renamed first, and
     `untouchable` is called before that: from then on nobody may kill us."""
-    if not is_own(repo, source) or repo.config.get("wtname.hook", "").lower() in _OFF:
+    if not is_own(repo, source) or repo.config.get("wtname.hook", "").lower() in OFF:
         return None
     branch = repo.refs.current.removeprefix("refs/heads/")
     if not (is_generic(branch) if branch else _is_detached(repo)):
@@ -145,10 +145,7 @@ def is_own(repo: Repository, source: str) -> bool:
 
 
 def _is_detached(repo: Repository) -> bool:
-    try:
-        return not (repo.git_dir / "HEAD").read_bytes().startswith(b"ref:")
-    except OSError:
-        return False
+    return not repo.ask("symbolic-ref", "--quiet", "HEAD").output(empty=1)
 
 
 def _name(

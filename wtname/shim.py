@@ -66,7 +66,13 @@ said=$(
     exec 3>&1 2>/dev/null
     @RUN@ "$@" </dev/null >&3 2>&3 3>&- &
     naming=$!
-    { sleep "${WTNAME_DEADLINE:-@LIMIT@}" || sleep 1; kill -ALRM "$naming"; } </dev/null >/dev/null 3>&- &
+    {
+        sleeping=
+        trap 'kill $sleeping; exit' TERM
+        sleep "${WTNAME_DEADLINE:-@LIMIT@}" & sleeping=$!
+        wait "$sleeping" || sleep 1
+        kill -ALRM "$naming"
+    } </dev/null >/dev/null 3>&- &
     watching=$!
     wait "$naming"
     code=$?
@@ -92,7 +98,9 @@ case $wtname in /* | [A-Za-z]:*) ;; *) exit 0 ;; esac"""
 _IS_GENERIC = """\
 is_generic() {
     name=${1##*/}
-    case $1 in @AGENTS@) case $name in *[-_]*[0-9]*) return 0 ;; esac ;; esac
+    case $1 in
+    @AGENTS@) case $name in *[-_]*[0-9]*[A-Z]* | *[-_]*[0-9]*[a-zA-Z]*[0-9]*) return 0 ;; esac ;;
+    esac
     case $name in
     @PLACEHOLDERS@) return 0 ;;
     *patch[-_][0-9]*) return 0 ;;
@@ -104,21 +112,18 @@ is_generic() {
     machine=
     while :; do
         case $name in
-        @MACHINES@) machine=1 name=${name#*[-_]} ;;
+        @MACHINES@) machine=x name=${name#*[-_]} ;;
         *) break ;;
         esac
     done
     case $name in
     *[!0-9a-f_-]*) ;;
-    ??????*) case $name in *[0-9]*) return 0 ;; esac ;;
+    ??????*) case $machine$name in x*[0-9]* | *[0-9]*[a-f]*[0-9]*) return 0 ;; esac ;;
     esac
     if [ "$machine" ]; then
         case $name in *[!0-9a-z]*) ;; *[0-9]*[a-z]*[0-9]*) return 0 ;; esac
     fi
-    case ${name%%[-_]*} in
-    @CITIES@) return 0 ;;
-    @ADJECTIVES@) return 0 ;;
-    esac
+    case ${name%%[-_]*} in @ADJECTIVES@) return 0 ;; esac
     return 1
 }
 """
@@ -132,7 +137,6 @@ def is_generic_in_sh() -> str:
         PLACEHOLDERS=_any(generic.PLACEHOLDERS),
         NUMBERED=_any(generic.NUMBERED | generic.PLACEHOLDERS),
         MACHINES=_any(f"{word}-?*" for word in generic.MACHINES),
-        CITIES=_any(generic.CITIES),
         ADJECTIVES=_any(generic.ADJECTIVES),
     )
 

@@ -83,7 +83,7 @@ def status(everywhere: bool, cwd: Path | None, as_json: bool) -> None:
 
     with _subject(everywhere, cwd) as repo:
         now = git_hooks.status(repo)
-        off = repo is not None and repo.config.get("wtname.hook", "").lower() in ("false", "no", "off", "0")
+        off = git_hooks.switched_off(repo)
     if as_json:
         print_json(_facts(now))
         return
@@ -91,11 +91,11 @@ def status(everywhere: bool, cwd: Path | None, as_json: bool) -> None:
     if now.before:
         say(f"the hook that was there runs first: {now.before}")
     if now.how and not now.works:
-        say(f"it does nothing, as {now.python or 'Python'} is not there any more; run wtname hook install again")
+        say(f"it does nothing, as {now.python or now.path} is not there any more; run wtname hook install again")
     elif now.how and not now.current:
         say("it is changed, or of another version; run wtname hook install again")
     if now.how and off:
-        say("it is off here; git config wtname.hook true turns it on")
+        say(f"it is off here; git config {off} true turns it on")
 
 
 def _facts(now: Status) -> dict[str, object]:
