@@ -132,7 +132,19 @@ def preload() -> None:
     """Import what commands import when they need it: a child that is forked has it."""
     for name in ("new", "remove", "rename", "restore", "doctor", "furnish"):
         import_module("wtname.commands." + name)
-    for name in ("removal", "keeping", "renaming", "restoring", "pruning", "settings", "tickets", "doctor", "display"):
+    for name in (
+        "tasks",
+        "furnishing",
+        "removal",
+        "keeping",
+        "renaming",
+        "restoring",
+        "pruning",
+        "settings",
+        "tickets",
+        "doctor",
+        "display",
+    ):
         import_module("wtname." + name)
     for name in ("json", "tempfile", "shutil", "importlib.metadata"):
         import_module(name)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from wtname.git import Repository
     from wtname.git.provisional import Look
     from wtname.namer import Named, Namer
-    from wtname.removal import Removed, Target
+    from wtname.removal import Removed
     from wtname.renaming import Renaming
     from wtname.settings import Settings
+    from wtname.target import Target
 
 _LIMIT = 16 << 20  # bytes on stdin
 _GOING_ON = frozenset(
@@ -98,15 +99,16 @@ def existing(repo: Repository, chosen: Settings, name: str) -> Path | None:
     one that it asked for by this name, one on the branch of this name, or one that it made without us."""
     if not name:
         return None
-    from wtname import claude_names, removal
+    from wtname import claude_names
     from wtname.git import provisional, status
+    from wtname.target import targets
 
     # A record alone may be a stranger's: what it names has to be a worktree of this repository by its own word, too.
-    known = [one for one in removal.targets(repo) if not one.main and status.git_dir(repo, one.path)]
+    known = [one for one in targets(repo) if not one.main and status.git_dir(repo, one.path)]
     if not known:
         return None
     called, branch, theirs = provisional.called(repo, name), _branch(chosen, name), claude_names.flat(name)
-    tries: list[Callable[[removal.Target], bool]] = [
+    tries: list[Callable[[Target], bool]] = [
         lambda one: one.branch in called,
         lambda one: one.branch is not None and one.branch in (branch, name, "worktree-" + theirs),
         lambda one: one.path.name == theirs and one.path.parent.parts[-2:] == (".claude", "worktrees"),
@@ -173,10 +175,11 @@ def remove(repo: Repository, event: Event) -> Removed | None:
     from wtname import removal
     from wtname.git import inner, status
     from wtname.git.ignored import listed
+    from wtname.target import targets
 
     if not os.path.isabs(event.worktree):
         raise WtnameError("no worktree_path came on stdin; this is for Claude Code to call")
-    known = removal.targets(repo)
+    known = targets(repo)
     place = os.path.realpath(event.worktree)
     one = next((one for one in known if os.path.realpath(one.path) == place), None)
     there = os.path.lexists(event.worktree)

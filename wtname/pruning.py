@@ -8,7 +8,8 @@ from typing import NamedTuple
 from wtname import folders, restoring
 from wtname.errors import WtnameError
 from wtname.git import Repository, status, trash
-from wtname.removal import Removed, at_stake, current, refusal, remove, targets
+from wtname.removal import Removed, at_stake, refusal, remove
+from wtname.target import current, targets
 
 
 class Swept(NamedTuple):

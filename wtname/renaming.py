@@ -11,8 +11,8 @@ from wtname import folders, gist, journal, settings, worktree
 from wtname.errors import WtnameError
 from wtname.git import Repository, provisional, records, refs, status, work
 from wtname.journal import Entry
-from wtname.removal import Target, current, targets
 from wtname.settings import Settings
+from wtname.target import Target, current, targets
 from wtname.worktree import Taken
 
 _FROM, _MOVED = "wtnamerenamedfrom", "wtnamemovedfrom"

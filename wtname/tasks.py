@@ -15,8 +15,8 @@ from wtname.settings import Steps
 from wtname.worktree import Worktree
 
 if TYPE_CHECKING:
-    from wtname.removal import Target
     from wtname.renaming import Renaming
+    from wtname.target import Target
 
 
 class Begun(NamedTuple):

@@ -22,11 +22,11 @@ from wtname.display import visible
 from wtname.errors import WtnameError
 from wtname.git import Repository, inner, status
 from wtname.git.ignored import listed
-from wtname.removal import Target
 from wtname.serving.answers import Removed
 from wtname.serving.roots import Limit
 from wtname.serving.session import Roots, limit
 from wtname.serving.work import Work, plain_errors
+from wtname.target import Target, current, find, targets
 
 
 class Confirmation(BaseModel):
@@ -58,10 +58,10 @@ def _plan(limit: Limit, name: str, repository: str, keep_branch: bool) -> Plan:
     folder = limit.folder(repository)
     with Repository(folder) as repo:
         limit.check(repo)
-        known = removal.targets(repo)
+        known = targets(repo)
         if not name.strip() or "\0" in name:
             raise WtnameError("say which worktree to remove; list_worktrees shows them")
-        one = removal.find(repo, known, name)
+        one = find(repo, known, name)
         if why := removal.refusal(repo, one, known):
             raise WtnameError(f"{one.name} stays: {why}")
         trunk = status.trunk(repo)
@@ -69,7 +69,7 @@ def _plan(limit: Limit, name: str, repository: str, keep_branch: bool) -> Plan:
         stake = removal.at_stake(repo, one, trunk, own) or ""
         ignored = listed(repo, one.path) if folders.is_there(one.path) else []
         lost = tuple(inner.ahead(repo, one.path, ignored))
-        here = one == removal.current(repo, known)
+        here = one == current(repo, known)
         # What the command line advises to do is no business of who is asked here.
         return Plan(folder, one, stake.partition("; ")[0], len(ignored), lost, here, keep_branch)
 
@@ -129,7 +129,7 @@ def remove(limit: Limit, plan: Plan, answer: AnyAnswer, work: Work) -> Removed:
         tasks.put_in_order(repo, work.say)
         if _plan(limit, str(one.path), str(plan.folder), plan.keep_branch) != plan:
             raise WtnameError(f"{one.name} has changed since it was asked for; look at it and call again")
-        done = removal.remove(repo, one, removal.targets(repo), bool(plan.stake), plan.keep_branch)
+        done = removal.remove(repo, one, targets(repo), bool(plan.stake), plan.keep_branch)
     if not done.removed:
         raise WtnameError(f"{one.name} stays: {done.why}")
     restore = f"wtname restore {shlex.quote(done.kept or '')}"

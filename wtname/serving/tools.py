@@ -23,6 +23,7 @@ from wtname.serving.removal import Answer, Planned, remove
 from wtname.serving.roots import Limit
 from wtname.serving.session import Folder, Roots, ask_roots, limit, state
 from wtname.serving.work import Watched, Work, in_thread, plain_errors
+from wtname.target import targets
 
 Prompt = Annotated[str, Field(description="the task in words, as the user put it; the longer texts of issues, too")]
 Typed = Annotated[str, Field(description="take this name instead of one made from the prompt")]
@@ -159,7 +160,7 @@ def _furnish(repo: Repository, made: worktree.Worktree, steps: settings.Steps, w
             done = furnishing.furnish(repo, made.branch, made.path, steps, work.say, work.copying, running)
         work.check()
     except BaseException:
-        known = removal.targets(repo)
+        known = targets(repo)
         for one in known:
             if one.branch == made.branch and one.path == made.path:
                 removal.remove(repo, one, known, force=True, keep_branch=False)
