@@ -3,7 +3,8 @@
     python docs/terminal.py [SCENE...]
 
 Every line of output in a picture is what its commands printed; only the temporary folder reads `~`. wtname has to be
-installed beside the Python that runs this; a scene with claude in it needs Claude Code, on PATH or as WTNAME_CLAUDE.
+installed beside the Python that runs this; a scene with claude in it needs Claude Code, on PATH or as WTNAME_CLAUDE;
+what its model says comes from this machine.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from rich.console import Console
 from rich.text import Text
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "tests"))
+
+from claude_api import Api  # noqa: E402
+
 WIDTH = 100
 WHO = {"NAME": "Ada", "EMAIL": "ada@example.org"}
 BEGUN = {"GIT_AUTHOR_DATE": "2026-01-01T09:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T09:00:00Z"}
@@ -52,11 +57,10 @@ SCENES = {
         "git log --oneline --decorate -1",
     ],
     "claude-code": [
-        "wtname hook claude install --project",
-        "wtname hook claude status --project",
-        "export WTNAME_PROMPT='Fix crash on zero-width columns'",
-        """echo '{"hook_event_name": "WorktreeCreate", "session_id": "1", "cwd": ".", "name": "x"}' \\
-    | wtname hook worktree-create""",
+        "wtname hook claude install",
+        "wtname hook claude status",
+        'claude -p "Fix the login redirect" -w',
+        "wtname list",
     ],
     "mcp": [
         "claude mcp add wtname -- wtname mcp",
@@ -84,7 +88,16 @@ def environment(home: Path) -> dict[str, str]:
     if claude := os.environ.get("WTNAME_CLAUDE"):
         path.insert(0, str(Path(claude).parent))
     quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_ADVICE": "0", "WTNAME_DEADLINE": "10"}
-    return {**kept, **who, **quiet, "HOME": str(home), "USERPROFILE": str(home), "PATH": os.pathsep.join(path)}
+    quiet |= {f"DISABLE_{what}": "1" for what in ("AUTOUPDATER", "TELEMETRY", "ERROR_REPORTING")}
+    return {
+        **kept,
+        **who,
+        **quiet,
+        "ANTHROPIC_API_KEY": "sk-ant-none",
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "PATH": os.pathsep.join(path),
+    }
 
 
 def run(commands: list[str], repo: Path, env: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -110,7 +123,9 @@ def draw(scene: str, home: Path) -> str:
         (repo / name).write_text(text)
 
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
-    for number, (folder, command, said) in enumerate(run(SCENES[scene], repo, env)):
+    with Api() as api:
+        done = run(SCENES[scene], repo, env | {"ANTHROPIC_BASE_URL": api.url})
+    for number, (folder, command, said) in enumerate(done):
         if number and scene == "terminal":
             console.print()
         console.print(Text.assemble((f"{folder} $ ".replace(str(home), "~"), "bold green"), (command, "bold")))
