@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 import subprocess
 
 import pytest
 
-from wtname import generic, shim
+from wtname import generic, random_words, shim
 from wtname.generic import is_generic
 from wtname.namer import random_branch
 
@@ -18,6 +19,13 @@ GENERIC = [
     "worktree-swift-fox-k3d9",
     "worktree-calm-owl-quxz",
     "worktree-happy-dancing-otter",
+    "worktree-nifty-dancing-star",
+    "worktree-async-knitting-kernighan",
+    "worktree-lazy_mapping_teapot-k3d9",
+    "wt-zazzy-coalescing-lovelace",
+    "wt-zazzy-coalescing-lovelace-2",
+    "agent-memoized-hopping-quill-quxz",
+    "cached-finding-hoare",
     "worktree-agent-a1b2c3d4",
     "agent-a3f1c09b",
     "claude/fix-login-01KYxPqr7",
@@ -82,6 +90,16 @@ CHOSEN = [
     "london",
     "customer/berlin",
     "crab-fix",
+    "async-mapping-layer",
+    "worktree-async-mapping-layer",
+    "wt-async-mapping-layer-quxz",
+    "lazy-loading-book",
+    "dynamic-routing-key",
+    "parallel-running-shells",
+    "add-running-widget",
+    "mapping-token",
+    "async-mapping-token-new-ui",
+    "dark-mode-toggle",
     "smart-cookie",
     "quick-engine",
     "v2",
@@ -134,12 +152,29 @@ CHOSEN = [
 ]
 
 
+CLAUDES = (random_words.CLAUDES_LIKE, random_words.CLAUDES_DOING, random_words.CLAUDES_THINGS)
+# Words of these are Claude Code's, too.
+OF_WORK = [
+    "async-token",
+    "async-done-stream",
+    "async-stream-mapping",
+    "wt-async-new-mapping-token",
+    "lazy-loading-images",
+    "lazy_mapping",
+    "generic-widget",
+    "long-running-jobs",
+    "path-finding-api",
+    "fix-mapping-token",
+    "field_mapping_ui",
+]
+
+
 def test_generic() -> None:
     assert [branch for branch in GENERIC if not is_generic(branch)] == []
 
 
 def test_chosen() -> None:
-    assert [branch for branch in CHOSEN if is_generic(branch)] == []
+    assert [branch for branch in CHOSEN + OF_WORK if is_generic(branch)] == []
 
 
 def test_random_branches_of_ours() -> None:
@@ -147,11 +182,32 @@ def test_random_branches_of_ours() -> None:
     assert all(is_generic(name) for name in (random_branch() for _ in range(300)) if not name[3:].isalpha())
 
 
+@pytest.mark.parametrize(
+    "form", ["{}", "worktree-{}", "wt-{}", "ada/{}", "{}-2", "worktree-{}-k3d9", "worktree-{}-quxz"]
+)
+def test_random_names_of_claude_code(form: str) -> None:
+    assert [name for name in claudes() if not is_generic(form.format(name))] == []
+
+
+def claudes() -> list[str]:
+    """Names that Claude Code may make: each of its words beside words that only it uses, and some drawn."""
+    likes, doings, things = map(sorted, CLAUDES)
+    drawn = random.Random(7)
+    return [
+        *(f"{like}-hopping-teapot" for like in likes),
+        *(f"async-{doing}-teapot" for doing in doings),
+        *(f"async-hopping-{thing}" for thing in things),
+        *("-".join(map(drawn.choice, (likes, doings, things))) for _ in range(1000)),
+    ]
+
+
 def made() -> list[str]:
     """Names of each form that is_generic says yes to, with every word of its lists."""
-    names = [f"{a}-falcon" for a in generic.ADJECTIVES] + [f"{machine}-1a2b3c4d" for machine in generic.MACHINES]
+    names = [f"{a}-falcon" for a in random_words.ADJECTIVES] + [f"{machine}-1a2b3c4d" for machine in generic.MACHINES]
     names += [f"{one}-{two}-3f9a1c" for one, two in itertools.product(sorted(generic.MACHINES)[:4], repeat=2)]
     names += [f"{machine}_bold-owl-q1" for machine in generic.MACHINES] + [f"{a}/x-y-0q1z" for a in generic.AGENTS]
+    names += [f"bold-{noun}" for noun in random_words.NOUNS]
+    names += [form.format(name) for name in claudes() for form in ("{}", "worktree-{}", "u/wt_{}-k3d9")]
     names += [f"u/{word}{n}" for word in generic.PLACEHOLDERS for n in ("", "7", "-17", "_117")]
     names += [f"{word}{n}" for word in generic.NUMBERED for n in ("7", "-17", "_117")]
     names += ["job-1a2b3c4dz", "run_20261127_1015", "thread-12345678", "claude-abc123", "zz-1a2b3c4d", "zz_a1b2c3d4"]
@@ -165,8 +221,11 @@ def test_the_hook_asks_for_no_less(sh: str) -> None:
     names = made()
     assert [name for name in names if not is_generic(name)] == []
     asked = shim.is_generic_in_sh() + 'while read -r line; do is_generic "$line" && printf "%s\\n" "$line"; done; :\n'
-    done = subprocess.run([sh, "-c", asked], input="\n".join([*names, *CHOSEN, ""]), capture_output=True, text=True)
+    done = subprocess.run(
+        [sh, "-c", asked], input="\n".join([*names, *CHOSEN, *OF_WORK, ""]), capture_output=True, text=True
+    )
     said = done.stdout.splitlines()
     assert done.stderr == "" and said[: len(names)] == names
-    # The names that it lets through in vain cost time: they are few.
+    # The names that it lets through in vain cost time: they are few, and with words of work hardly any.
+    assert [name for name in OF_WORK if name in said] == []
     assert len(said) - len(names) <= len(CHOSEN) // 4, said[len(names) :]

@@ -4,44 +4,8 @@ from __future__ import annotations
 
 import re
 
-# Adjectives of random names. No word that work is described with: lazy, dark, clean, async, generic, ...
-ADJECTIVES = frozenset(
-    """
-    abundant agile amber ancient bold brave breezy bright bubbly calm charming cheeky cheerful clever cosmic cozy
-    crimson crisp crystal cuddly curious dapper dazzling delightful dreamy eager elegant emerald enchanted epic
-    ethereal fancy fierce fluffy fuzzy gentle giggly gleaming glowing golden goofy graceful gracious grand groovy grumpy
-    happy hazy hidden humble jaunty jolly jovial joyful keen lively lovely lucky luminous lunar magical majestic
-    mellow merry mighty misty modest mystic neon nifty nimble noble optimistic peaceful peppy playful plucky polished
-    precious proud purple purring quick quiet quirky radiant rapid regal restless royal rustic scarlet serene shiny
-    silent silly silver sleepy sly smart smooth snappy sneaky snug soft solar sparkling sparkly spicy splendid sprightly
-    starry steady stellar stoic sunny swift tender tidy tiny tranquil twinkly upbeat valiant velvet vibrant vigilant
-    vivid wandering warm whimsical wild wise witty wizardly wobbly wonderful wondrous young zany zealous zen zesty zippy
-    """.split()
-)
-# Animals, plants, sky, land, sweets and great names. No word of computing: tree, branch, cookie, engine, pixel, shell.
-_NOUNS = frozenset(
-    """
-    abelson acorn albatross alpaca ant antelope ape aurora avalanche axolotl babbage badger bear beaver bee bird biscuit
-    bison blossom breeze brook brooks bumblebee bunny butterfly cabin cactus camel candle canyon cascade castle cat
-    cedar cheetah chipmunk church cloud clover cobra comet coral cosmos cougar coyote crab crane creek crescent crow
-    crown crystal curie curry darwin dawn deer desert dewdrop dijkstra dingo dog dolphin donkey donut dove dragon
-    dragonfly duck dusk eagle eclipse einstein elephant elm ember euler falcon feather fern ferret finch firefly flame
-    flamingo floyd flower fog forest fox frog frost galaxy garden gazelle gecko giraffe glacier glade goat goose gorilla
-    grove gull hamilton hamster harbor hare harp hawk hedgehog hellman heron hippo hopper horizon horse hummingbird ibex
-    ibis iguana island jackal jaguar jellyfish kangaroo karp kay kernighan kettle kite kitten kiwi knight knuth koala
-    koi ladybug lagoon lake lamport lantern lark lemur leopard lighthouse lightning lion liskov lizard llama lobster
-    lotus lovelace lynx macaw magpie mammoth manatee mango maple marmot meadow meerkat meteor mink minsky mongoose moon
-    moonbeam moose mountain muffin mule narwhal nebula newt newton nova oak oasis ocean octopus opossum orca orchid
-    ostrich otter owl ox panda panther parrot peach peacock pearl pebble pelican penguin petal pheasant phoenix pig
-    pigeon pine planet platypus pond pony porcupine possum prism puffin puma pumpkin puppy quail quasar quokka rabbit
-    raccoon rain rainbow ram raven ray reef rhino ripple ritchie river robin rocket rose sage sailor salamander seahorse
-    seal shannon shark sheep shore shrimp skunk sky sloth snail snake snowflake spark sparrow sphinx spider squid
-    squirrel star stardust starfish starlight stonebraker storm summit sun sunbeam sunrise sunset swallow swan tarjan
-    tesla thompson thunder tide tiger tortoise toucan tulip turing turkey turtle twilight unicorn valley viper volcano
-    vulture waffle walrus warthog wasp waterfall weasel whale willow wind wizard wolf wolverine wombat woodpecker
-    wozniak wren yak yeti zebra zephyr
-    """.split()
-)
+from wtname.random_words import ADJECTIVES, CLAUDES_DOING, CLAUDES_LIKE, CLAUDES_THINGS, NOUNS
+
 # Words in place of a name, alone or with a number; and those that only a number makes one.
 PLACEHOLDERS = frozenset(
     """
@@ -120,10 +84,17 @@ def _is_mixed(text: str) -> bool:
 
 
 def _is_random(words: list[str], loose: bool) -> bool:
-    """Whether this is an adjective and a noun, perhaps with another word between them and something short behind, which
-    has a digit; where it is `loose` it need not."""
-    if len(words) > 2 and (re.search(r"\d", words[-1]) or (loose and len(words[-1]) == 4)):
-        words = words[:-1]
-    if len(words) == 3 and (words[1] in ADJECTIVES or words[1].endswith(("ing", "ed"))):
-        words = [words[0], words[2]]
-    return len(words) == 2 and words[0] in ADJECTIVES and words[1] in _NOUNS
+    """Whether these are random words, perhaps with something short behind, which has a digit; where it is `loose` it
+    need not."""
+    suffixed = len(words) > 2 and (re.search(r"\d", words[-1]) or (loose and len(words[-1]) == 4))
+    return _is_phrase(words) or (bool(suffixed) and _is_phrase(words[:-1]))
+
+
+def _is_phrase(words: list[str]) -> bool:
+    """Whether these are an adjective and a noun, perhaps with another word between them, or three of Claude Code's."""
+    if len(words) == 3:
+        if words[0] in CLAUDES_LIKE and words[1] in CLAUDES_DOING and words[2] in CLAUDES_THINGS:
+            return True
+        if words[1] in ADJECTIVES or words[1].endswith(("ing", "ed")):
+            words = [words[0], words[2]]
+    return len(words) == 2 and words[0] in ADJECTIVES and words[1] in NOUNS

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from wtname.git.work import Changes
 
 _UNDONE = re.compile(r"(?:wip|tmp|temp|checkpoint|save|update|changes?|more|first try)\b", re.I)
-_AUTOSQUASH = ("fixup!", "squash!", "amend!")
+AUTOSQUASH = ("fixup!", "squash!", "amend!")
 _TESTS = re.compile(r"(?:^|/)tests?/|(?:^|[/_.-])tests?[_.]|[._-](?:test|spec)\.", re.I)
 _DOCS = re.compile(r"\.(?:md|rst|txt|adoc)$|(?:^|/)docs?/", re.I)
 _DULL = {"index", "main", "init", "mod", "lib", "utils", "util", "helpers", "common", "types", "const", "self"}
@@ -16,7 +16,7 @@ _DULL = {"index", "main", "init", "mod", "lib", "utils", "util", "helpers", "com
 
 def of_subjects(subjects: list[str]) -> str:
     """The task of some commits: the first subject that says something, and then the others."""
-    own = [subject for subject in subjects if not subject.startswith(_AUTOSQUASH)]
+    own = [subject for subject in subjects if not subject.startswith(AUTOSQUASH)]
     telling = [subject for subject in own if not (_UNDONE.match(subject) and len(subject.split()) < 4)]
     return "\n".join(telling[:6])
 

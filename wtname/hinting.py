@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from wtname import commit_message, gist, shim, template
 from wtname.errors import WtnameError
 from wtname.generic import is_generic
-from wtname.git import Repository, hooks, work
+from wtname.git import Repository, hooks, provisional, work
 
 if TYPE_CHECKING:
     from wtname.namer import Namer
     from wtname.settings import Settings
 
 _TRIES = 100
-_ON = {"true", "yes", "on", "1"}
-OFF = {"false", "no", "off", "0"}
-_AUTOSQUASH = ("fixup!", "squash!", "amend!")
+OFF = provisional.NO
 
 
 class Hint(NamedTuple):
@@ -111,7 +109,7 @@ def hint(
         return None
     author = hooks.ask_author(repo) if source == "message" else None
     text = message if source == "message" else ""
-    if text.startswith(_AUTOSQUASH):
+    if text.startswith(gist.AUTOSQUASH):
         return None
     namer = _start_namer(environ)
     telling = gist.of_subjects(text.split("\n", 1)[:1])
@@ -171,7 +169,7 @@ def _name(
         return None
     if not branch:
         return Hint("HEAD is on no branch; one could be", f"git checkout -b {shlex.quote(str(new))}")
-    if repo.config.get("wtname.autorename", "").lower() in _ON:
+    if repo.config.get("wtname.autorename", "").lower() in settings.YES:
         return _rename(repo, branch, chosen, named.name, ticket, untouchable)
     command = ["wtname", "rename", "--name", named.name, *(["--ticket", ticket] if ticket else [])]
     return Hint(f"{branch} could be called {new}", shlex.join(command))

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wtname.errors import WtnameError
+from wtname.git.provisional import NO
 from wtname.naming import TYPES
 from wtname.template import MAX_LENGTH, is_legal
+
+YES = {"true", "yes", "on", "1"}
 
 
 class Settings(NamedTuple):
@@ -113,9 +116,9 @@ def steps(config: Mapping[str, str], environ: Mapping[str, str], **flags: bool |
     def wanted(key: str, default: str) -> bool:
         flag = flags.get(key)
         value = environ.get("WTNAME_" + key.upper()) or config.get("wtname." + key) or default
-        if flag is None and value.lower() not in _YES | _NO:
+        if flag is None and value.lower() not in YES | NO:
             raise WtnameError(f"wtname.{key} is {value!r}; set it to true or false")
-        return value.lower() in _YES if flag is None else flag
+        return value.lower() in YES if flag is None else flag
 
     value = environ.get("WTNAME_FETCHTIMEOUT") or config.get("wtname.fetchtimeout") or "5"
     if not re.fullmatch(r"\d{1,6}(\.\d+)?", value):
@@ -124,11 +127,7 @@ def steps(config: Mapping[str, str], environ: Mapping[str, str], **flags: bool |
     return Steps(
         fetch=wanted("fetch", "no"),
         fetch_seconds=float(value),
-        submodules=wanted("recursesubmodules", git_says if git_says.lower() in _YES else "no"),
+        submodules=wanted("recursesubmodules", git_says if git_says.lower() in YES else "no"),
         copy=wanted("copy", "yes"),
         run=wanted("run", "yes"),
     )
-
-
-_YES = {"true", "yes", "on", "1"}
-_NO = {"false", "no", "off", "0"}

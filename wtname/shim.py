@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from wtname import generic
+from wtname import generic, random_words
 
 MARK = "# This hook is wtname's"
 LIMIT = 0.3  # seconds that a commit waits for a name
@@ -123,7 +123,11 @@ is_generic() {
     if [ "$machine" ]; then
         case $name in *[!0-9a-z]*) ;; *[0-9]*[a-z]*[0-9]*) return 0 ;; esac
     fi
-    case ${name%%[-_]*} in @ADJECTIVES@) return 0 ;; esac
+    word=${name%%[-_]*} name=${name#*[-_]}
+    case $word in @ADJECTIVES@) return 0 ;; esac
+    case $name in
+    *[-_]*) case ${name%%[-_]*} in @CLAUDES_DOING@) case $word in @CLAUDES_LIKE@) return 0 ;; esac ;; esac ;;
+    esac
     return 1
 }
 """
@@ -137,7 +141,9 @@ def is_generic_in_sh() -> str:
         PLACEHOLDERS=_any(generic.PLACEHOLDERS),
         NUMBERED=_any(generic.NUMBERED | generic.PLACEHOLDERS),
         MACHINES=_any(f"{word}-?*" for word in generic.MACHINES),
-        ADJECTIVES=_any(generic.ADJECTIVES),
+        ADJECTIVES=_any(random_words.ADJECTIVES),
+        CLAUDES_DOING=_any(random_words.CLAUDES_DOING),
+        CLAUDES_LIKE=_any(random_words.CLAUDES_LIKE - random_words.ADJECTIVES),
     )
 
 

@@ -13,11 +13,11 @@ from typing import Protocol, TypeVar
 
 from wtname.errors import GitError, WtnameError
 from wtname.git.process import Running
+from wtname.git.provisional import NO
 from wtname.git.repository import Repository
 
 _CONVERTING = {"text", "eol", "crlf", "ident", "filter", "working-tree-encoding"}
 _FAITHFUL = ("filter", "lfs")  # it keeps the bytes elsewhere, and they may be gigabytes
-_NO = ("", "0", "false", "no", "off")
 _AT_ONCE = 100  # files
 _T = TypeVar("_T")
 
@@ -54,10 +54,9 @@ def _converted(git: Git) -> dict[str, str]:
     told = git("check-attr", "-z", "--all", "--stdin", given=given).output().split("\0")[:-1]
     attributes = list(zip(told[::3], zip(told[1::3], told[2::3], strict=True), strict=True))
     faithful = {name for name, attribute in attributes if attribute == _FAITHFUL}
+    everything = setting not in ("", *NO)
     converted = {name for name, (key, value) in attributes if key in _CONVERTING and value != "unset"}
-    return {
-        name: oid for name, oid in files.items() if name not in faithful and (setting not in _NO or name in converted)
-    }
+    return {name: oid for name, oid in files.items() if name not in faithful and (everything or name in converted)}
 
 
 def _not_as_stored(git: Git, files: Mapping[str, str]) -> list[str]:

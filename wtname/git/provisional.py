@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PROVISIONAL, _CALLED = "wtnameprovisional", "wtnamecalled"
 _NOT_SET = 5  # what git config says of a key that is not there
-_NO = {"false", "no", "off", "0"}
+NO = {"false", "no", "off", "0"}  # git's words for it
 
 
 def note(repo: Repository, branch: str, called: str, *, provisional: bool) -> None:
@@ -70,5 +70,5 @@ class Look:
         entries = [entry.partition("\n") for entry in told.split("\0") if entry]
         found = {key: value if line else "true" for key, line, value in entries}
         self.provisional = bool(self.branch) and found.get(f"branch.{self.branch}.{PROVISIONAL}") == self.branch
-        self.autorename = found.get("wtname.autorename", "").lower() not in _NO
+        self.autorename = found.get("wtname.autorename", "").lower() not in NO
         return True
