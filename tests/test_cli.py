@@ -379,7 +379,7 @@ def test_doctor(run: Run, repo: Path) -> None:
     assert done.exit_code == 0, done.stdout
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
         ["ok", what]
-        for what in ("git:", "python:", "engine:", "model:", "log:", "repository:", "commands:", "journal:")
+        for what in ("git:", "python:", "engine:", "model:", "log:", "repository:", "commands:", "hook:", "journal:")
     ]
 
 
