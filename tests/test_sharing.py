@@ -77,27 +77,25 @@ def test_what_we_leave_in_gits_folder(run: Run, tmp_path: Path, value: str, fold
     assert stat.S_IMODE((logs / "wt-x.log").stat().st_mode) == file
 
 
-@pytest.mark.parametrize("kind", ["link", "link to nowhere", "file"])
-def test_no_folder_of_ours(repo: Path, tmp_path: Path, kind: str) -> None:
+@pytest.fixture(params=["link", "link to nowhere", "file"])
+def place(request: pytest.FixtureRequest, repo: Path, tmp_path: Path) -> Path:
+    """Where our folder would be, and something else is."""
     place = repo / ".git" / "wtname"
     (tmp_path / "outside").mkdir()
-    if kind == "file":
+    if request.param == "file":
         place.touch()
     else:
-        place.symlink_to(tmp_path / ("outside" if kind == "link" else "nowhere"))
+        place.symlink_to(tmp_path / ("outside" if request.param == "link" else "nowhere"))
+    return place
+
+
+def test_no_folder_of_ours(repo: Path, tmp_path: Path, place: Path) -> None:
     with Repository() as repository, pytest.raises(NotADirectoryError, match=str(place)):
         sharing.make_folder(repository, "wtname", "journal")
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["link", "link to nowhere", "file"])
-def test_new_says_what_is_in_the_way(run: Run, repo: Path, tmp_path: Path, kind: str) -> None:
-    place = repo / ".git" / "wtname"
-    (tmp_path / "outside").mkdir()
-    if kind == "file":
-        place.touch()
-    else:
-        place.symlink_to(tmp_path / ("outside" if kind == "link" else "nowhere"))
+def test_new_says_what_is_in_the_way(run: Run, place: Path) -> None:
     done = run("new", "--name", "x")
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"{place} is " in done.stderr and done.stderr.endswith("; take it away\n") and done.stderr.count("\n") == 1

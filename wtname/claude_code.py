@@ -173,8 +173,7 @@ def remove(repo: Repository, event: Event) -> Removed | None:
     as long as its commits are nowhere else. About a worktree without changes it asks nobody: one with such commits is
     refused, as by `wtname remove`. Raises WtnameError where it is no worktree of this repository."""
     from wtname import removal
-    from wtname.git import inner, status
-    from wtname.git.ignored import listed
+    from wtname.git import status
     from wtname.target import targets
 
     if not os.path.isabs(event.worktree):
@@ -190,8 +189,7 @@ def remove(repo: Repository, event: Event) -> Removed | None:
     if removal.refusal(repo, one, known) or one.locked or not (there and status.dirty(repo, one.path)):
         return removal.remove(repo, one, known, force=False, keep_branch=False)
     trunk = status.trunk(repo)
-    if found := inner.ahead(repo, one.path, listed(repo, one.path)):
-        why = f"{found[0]} in it is ignored, and a repository with commits that are nowhere else; push them from there"
+    if why := removal.nested(repo, one):
         return removal.Removed(str(one.path), one.branch, False, why)
     arrived = one.branch and trunk and status.merged(repo, trunk, [one.branch])[one.branch]
     keep = bool(one.branch) and not arrived and removal.unsaved(repo, one, trunk) > 0

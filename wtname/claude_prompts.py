@@ -30,9 +30,8 @@ class Session(NamedTuple):
 
 def folder() -> Path:
     """Where it is kept."""
-    if (
-        sys.platform == "linux"
-    ):  # as platformdirs has it, without the 8 ms of its import that each prompt would wait for
+    # As platformdirs has it, without the 8 ms of its import that each prompt would wait for.
+    if sys.platform == "linux":
         data = os.environ.get("XDG_DATA_HOME", "")
         return Path(data if data.strip() else Path.home() / ".local" / "share", "wtname", "claude")
     from platformdirs import user_data_path

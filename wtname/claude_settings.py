@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from wtname import json_edit
+from wtname import folders, json_edit
 from wtname.errors import WtnameError
 
 Scope = Literal["user", "project", "local"]
@@ -277,7 +277,7 @@ def write(place: Path, before: str, text: str) -> None:
                 opened.write(text.encode("utf-8"))
                 opened.flush()
                 os.fsync(opened.fileno())
-            os.chmod(new, 0o666 & ~_umask() if mode is None else mode)
+            os.chmod(new, 0o666 & ~folders.umask() if mode is None else mode)
             if read(place) != before:
                 raise WtnameError("was changed by another program meanwhile; try again")
             os.replace(new, place)
@@ -286,9 +286,3 @@ def write(place: Path, before: str, text: str) -> None:
             raise
     except OSError as error:
         raise WtnameError(f"cannot be written: {error.strerror}; make {place.parent} writable") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -46,6 +46,13 @@ def remove_if_empty(path: Path) -> None:
         path.rmdir()
 
 
+def umask() -> int:
+    """The permissions that new files of ours do not get."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def aside(path: Path, mark: str) -> Path:
     """Where a folder goes before it is deleted, beside it and with our mark in its name: whoever finds it half deleted
     knows whose it is and that it may go."""

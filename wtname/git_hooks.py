@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from wtname import hinting, shim
+from wtname import folders, shim
 from wtname.errors import WtnameError
 from wtname.git import Repository, hooks, version
+from wtname.git.booleans import NO
 from wtname.shim import BEFORE
 
 # A hook that goes by the name it is called by cannot be kept under another one.
@@ -48,11 +49,11 @@ def status(repo: Repository | None) -> Status:
 
 def switched_off(repo: Repository | None) -> str:
     """The setting that turns the hook off, if one does."""
-    if repo and repo.config.get("wtname.hook", "").lower() in hinting.OFF:
+    if repo and repo.config.get("wtname.hook", "").lower() in NO:
         return "wtname.hook"
     for scope in [repo, None] if repo else [None]:
         if enabled := hooks.configured(scope).get("enabled"):
-            return f"hook.{hooks.NAME}.enabled" if enabled.lower() in hinting.OFF else ""
+            return f"hook.{hooks.NAME}.enabled" if enabled.lower() in NO else ""
     return ""
 
 
@@ -240,7 +241,7 @@ def _write(path: Path, text: str, new: bool = False) -> bool:
     try:
         with open(number, "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
-        beside.chmod(0o777 & ~_umask())
+        beside.chmod(0o777 & ~folders.umask())
         if new:
             try:
                 os.link(beside, path)
@@ -253,12 +254,6 @@ def _write(path: Path, text: str, new: bool = False) -> bool:
     finally:
         beside.unlink(missing_ok=True)
     return True
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _take_away(hook: Path, force: bool) -> None:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from wtname import commit_message, gist, shim, template
 from wtname.errors import WtnameError
 from wtname.generic import is_generic
-from wtname.git import Repository, hooks, provisional, work
+from wtname.git import Repository, hooks, work
+from wtname.git.booleans import NO, YES
 
 if TYPE_CHECKING:
     from wtname.namer import Namer
     from wtname.settings import Settings
 
 _TRIES = 100
-OFF = provisional.NO
 
 
 class Hint(NamedTuple):
@@ -99,7 +99,7 @@ def hint(
 ) -> Hint | None:
     """What to tell about the branch that a commit is made on. With wtname.autorename it is renamed first, and
     `untouchable` is called before that: from then on nobody may kill us."""
-    if not is_own(repo, source) or repo.config.get("wtname.hook", "").lower() in OFF:
+    if not is_own(repo, source) or repo.config.get("wtname.hook", "").lower() in NO:
         return None
     branch = repo.refs.current.removeprefix("refs/heads/")
     if not (is_generic(branch) if branch else _is_detached(repo)):
@@ -169,7 +169,7 @@ def _name(
         return None
     if not branch:
         return Hint("HEAD is on no branch; one could be", f"git checkout -b {shlex.quote(str(new))}")
-    if repo.config.get("wtname.autorename", "").lower() in settings.YES:
+    if repo.config.get("wtname.autorename", "").lower() in YES:
         return _rename(repo, branch, chosen, named.name, ticket, untouchable)
     command = ["wtname", "rename", "--name", named.name, *(["--ticket", ticket] if ticket else [])]
     return Hint(f"{branch} could be called {new}", shlex.join(command))

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -193,6 +193,12 @@ def recover(repo: Repository) -> list[str]:
             told.append(f"cannot put in order what {file} tells of: {why}; {fix or _REPAIR}")
     _sweep(_folder(repo))
     return told
+
+
+def put_in_order(repo: Repository, say: Callable[[str], None]) -> None:
+    """The same before something else is changed, and tell people, who did not ask for it."""
+    for line in recover(repo):
+        say(line)
 
 
 def _sweep(folder: Path) -> None:

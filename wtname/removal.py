@@ -106,15 +106,22 @@ def at_stake(repo: Repository, one: Target, trunk: str | None, own: bool) -> str
             return f"a {what} is not finished in it; finish or abort it, or pass --force"
         if count := status.dirty(repo, one.path):
             return f"it has {_number(count, 'changed file')}; commit or stash, or pass --force"
-        if found := inner.ahead(repo, one.path, listed(repo, one.path)):
-            what = f"{found[0]} in it is ignored, and a repository with commits that are nowhere else"
-            return f"{what}; push them from there, or pass --force to lose them"
+        if what := nested(repo, one):
+            return f"{what}, or pass --force to lose them"
     if one.branch and not own:
         return None
     if (count := unsaved(repo, one, trunk)) and not (one.branch and trunk and _arrived(repo, one.branch, trunk)):
         place = f"merged into {trunk} nor pushed" if trunk and one.branch else "on a branch nor pushed"
         return f"it has {_number(count, 'commit')} neither {place}; merge or push, or pass --force"
     return None
+
+
+def nested(repo: Repository, one: Target) -> str | None:
+    """Which ignored repository in a worktree has commits that would go for good, and what to do about it."""
+    found = inner.ahead(repo, one.path, listed(repo, one.path))
+    if not found:
+        return None
+    return f"{found[0]} in it is ignored, and a repository with commits that are nowhere else; push them from there"
 
 
 def unsaved(repo: Repository, one: Target, trunk: str | None) -> int:

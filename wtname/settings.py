@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wtname.errors import WtnameError
-from wtname.git.provisional import NO
+from wtname.git.booleans import NO, YES
 from wtname.naming import TYPES
 from wtname.template import MAX_LENGTH, is_legal
-
-YES = {"true", "yes", "on", "1"}
 
 
 class Settings(NamedTuple):
@@ -71,12 +69,12 @@ def _length(text: str) -> int:
 
 
 # Names that are devices on Windows, whatever follows their first dot.
-_DEVICE = re.compile(r"\A(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|\Z)", re.I)
+DEVICE = re.compile(r"\A(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|\Z)", re.I)
 
 
 def flat(branch: str) -> str:
     """A branch as the name of a file or a folder, on any system."""
-    return _DEVICE.sub(r"\1-", re.sub(r'[/\\<>:"|?*]', "-", branch))
+    return DEVICE.sub(r"\1-", re.sub(r'[/\\<>:"|?*]', "-", branch))
 
 
 def folder(path: str, *, repo: str, main: Path, branch: str) -> Path:

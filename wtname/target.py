@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wtname.errors import GitError, WtnameError
-from wtname.git import Repository
+from wtname.git import Repository, records
 
 
 class Target(NamedTuple):
@@ -41,7 +41,7 @@ def current(repo: Repository, known: list[Target]) -> Target | None:
         top = Path(repo.ask("rev-parse", "--show-toplevel").output().removesuffix("\n"))
     except GitError:
         return None
-    return next((one for one in known if _same(one.path, top)), None)
+    return next((one for one in known if records.is_same(one.path, top)), None)
 
 
 def find(repo: Repository, known: list[Target], name: str, branches: Collection[str | None] = ()) -> Target:
@@ -51,7 +51,7 @@ def find(repo: Repository, known: list[Target], name: str, branches: Collection[
     tries: list[Callable[[Target], bool]] = [
         lambda one: one.branch == name,
         lambda one: bool(one.branch) and one.branch in branches,
-        lambda one: _same(one.path, place),
+        lambda one: records.is_same(one.path, place),
         lambda one: one.path.name == name,
         lambda one: bool(one.branch) and one.branch.endswith(("/" + name, "-" + name)),  # type: ignore[union-attr]
     ]
@@ -62,7 +62,3 @@ def find(repo: Repository, known: list[Target], name: str, branches: Collection[
         if found:
             raise WtnameError(f"{name!r} may be {' or '.join(one.name for one in found)}; give the whole branch")
     raise WtnameError(f"no worktree is called {name!r}; `wtname list` shows them")
-
-
-def _same(path: Path, other: Path) -> bool:
-    return os.path.realpath(path) == os.path.realpath(other)

@@ -77,16 +77,10 @@ def begin(
         if dry_run:
             made = worktree.plan(repo, chosen, name, ticket=ticket, path=path)
         else:
-            put_in_order(repo, say)
+            journal.put_in_order(repo, say)
             doing("making the worktree")
             made = worktree.create(repo, chosen, name, ticket=ticket, path=path, description=prompt)
         return Begun(made, named, ticket, start, gap.commits(), gap.warning(), steps)
-
-
-def put_in_order(repo: Repository, say: Callable[[str], None]) -> None:
-    """Mend what killed commands left before something else is changed, and tell."""
-    for line in journal.recover(repo):
-        say(line)
 
 
 class Renamed(NamedTuple):

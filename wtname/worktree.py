@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import re
 import sys
 import time
 import unicodedata
@@ -21,7 +20,6 @@ from wtname.namer import random_branch
 from wtname.settings import Settings
 
 _TRIES = 1000
-_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.I)
 _PATIENCE = 5.0  # seconds with another git at work
 
 
@@ -117,7 +115,7 @@ def plan(
 
 def is_reserved(branch: str, platform: str) -> bool:
     """Whether Windows takes a part of the branch, as git would call a file, for a device, whatever its extension."""
-    return platform == "win32" and any(_DEVICE.match(part) for part in branch.split("/"))
+    return platform == "win32" and any(settings.DEVICE.match(part) for part in branch.split("/"))
 
 
 def create(

@@ -15,7 +15,6 @@ from wtname.commands.shared import (
     explain,
     make_namer,
     print_path,
-    put_in_order,
     say,
     unwound_by_signals,
 )
@@ -72,12 +71,12 @@ def worktree_create() -> None:
 @click.command("worktree-remove", context_settings=_LENIENT)
 def worktree_remove() -> None:
     """For Claude Code's WorktreeRemove: remove the worktree; what is not merged can be had again."""
-    from wtname import claude_code, folders, git
+    from wtname import claude_code, folders, git, journal
     from wtname.commands.remove import report
 
     event = _event()
     with unwound_by_signals(), git.Repository(claude_code.anchor(event, os.environ)) as repo:
-        put_in_order(repo)
+        journal.put_in_order(repo, say)
         if folders.is_inside(Path.cwd(), Path(event.worktree)):  # Windows would not let go of it
             os.chdir(repo.common_dir)
         if done := claude_code.remove(repo, event):
@@ -115,10 +114,10 @@ def _submitted() -> str:
     if not (looked := claude_code.remember(event, lambda: _look(here))):
         return ""
     named = claude_code.begin(lambda: make_namer(None), event.prompt)
-    from wtname import git
+    from wtname import git, journal
 
     with claude_prompts.turn(event.session), git.Repository(here) as repo:
-        put_in_order(repo)
+        journal.put_in_order(repo, say)
         renamed = claude_code.rename(repo, event, named, looked)
     if not renamed:
         return ""
@@ -134,6 +133,7 @@ def _look(folder: Path) -> Look:
 
 def _make(repo: Repository, event: Event, chosen: Settings) -> Begun:
     from wtname import claude_code, claude_prompts, tasks
+    from wtname.commands.furnish import tell
     from wtname.git import provisional
 
     found = claude_code.name(repo, chosen, event, os.environ, lambda: make_namer(None))
@@ -147,9 +147,7 @@ def _make(repo: Repository, event: Event, chosen: Settings) -> Begun:
         say(f"{made.branch} has no note of its name in Claude Code ({error}); the worktree is made all the same")
     if found.provisional:
         claude_prompts.store(event.session, claude_prompts.load(event.session)._replace(named=False))
-    click.echo(made.said, err=True, nl=False)
-    if begun.warning:
-        say(begun.warning)
+    tell(begun)
     return begun
 
 

@@ -13,6 +13,7 @@ from wtname import furnishing
 from wtname.commands.shared import say
 from wtname.git import Repository
 from wtname.settings import Steps
+from wtname.tasks import Begun
 
 _QUIET = 0.5  # seconds until progress is worth a word
 
@@ -24,6 +25,13 @@ def furnish(repo: Repository, branch: str, folder: Path, steps: Steps) -> dict[s
     except BaseException:
         say(f"stopped; the worktree is made all the same: {folder}")
         raise
+
+
+def tell(begun: Begun) -> None:
+    """What git and its hooks had to say while a worktree was made, and what is to say of its base."""
+    click.echo(begun.worktree.said, err=True, nl=False)
+    if begun.warning:
+        say(begun.warning)
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -65,7 +65,7 @@ def new(
 ) -> None:
     """Make a branch and a worktree for a task. Prints the worktree's path."""
     from wtname import git, tasks
-    from wtname.commands.furnish import furnish
+    from wtname.commands.furnish import furnish, tell
 
     text = "" if name and not prompt else read_prompt(prompt)
     if path:
@@ -87,9 +87,7 @@ def new(
             dry_run=dry_run,
         )
         made, start = begun.worktree, begun.start
-        click.echo(made.said, err=True, nl=False)
-        if begun.warning:
-            say(begun.warning)
+        tell(begun)
         furnished = {} if dry_run else furnish(repo, made.branch, made.path, begun.steps)
     if as_json:
         facts: dict[str, object] = name_facts(begun.named) if begun.named else {"name": name, "source": "user"}

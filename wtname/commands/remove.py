@@ -16,7 +16,6 @@ from wtname.commands.shared import (
     json_option,
     print_json,
     print_path,
-    put_in_order,
     say,
     unwound_by_signals,
 )
@@ -38,10 +37,10 @@ def remove(names: tuple[str, ...], force: bool, keep_branch: bool, cwd: Path | N
 
     Changed files, things half done and commits that are neither merged nor pushed are refused without --force. Forced
     or not, everything but ignored files can be had again: wtname restore."""
-    from wtname import git, removal
+    from wtname import git, journal, removal
 
     with unwound_by_signals(), git.Repository(cwd) as repo:
-        put_in_order(repo)
+        journal.put_in_order(repo, say)
         report(removal.remove_all(repo, names, os.environ, force, keep_branch), as_json)
 
 
@@ -57,11 +56,11 @@ def prune(gone: bool, dry_run: bool, cwd: Path | None, as_json: bool) -> None:
     longer than wtname.trashdays (30).
 
     What is changed, locked, half done, new, or where you are, stays. wtname restore brings any of it back."""
-    from wtname import git, pruning
+    from wtname import git, journal, pruning
 
     with unwound_by_signals(), git.Repository(cwd) as repo:
         if not dry_run:
-            put_in_order(repo)
+            journal.put_in_order(repo, say)
         swept = pruning.prune(repo, os.environ, gone=gone, dry_run=dry_run)
         for name in swept.expired:
             say(f"{'would go' if dry_run else 'gone'} from the trash for good: {name}")

@@ -17,7 +17,6 @@ from wtname.commands.shared import (
     model_option,
     name_facts,
     print_json,
-    put_in_order,
     read_prompt,
     say,
     unwound_by_signals,
@@ -52,7 +51,7 @@ def rename(
     Without PROMPT the name comes from its commits, or else from what is changed. Settings and reflog of the branch are
     kept; its folder keeps its name.
     """
-    from wtname import git, tasks
+    from wtname import git, journal, tasks
 
     if undo and (prompt or name or ticket or move):
         raise click.UsageError("--undo takes the old name and place; pass nothing but --force with it.")
@@ -60,7 +59,7 @@ def rename(
     text = read_prompt(prompt) if given else ""
     with unwound_by_signals(), git.Repository(cwd) as repo:
         if not dry_run:
-            put_in_order(repo)
+            journal.put_in_order(repo, say)
         done = tasks.rename(
             repo,
             text,

@@ -14,7 +14,6 @@ from wtname.commands.shared import (
     json_option,
     print_json,
     print_path,
-    put_in_order,
     say,
     unwound_by_signals,
 )
@@ -30,7 +29,7 @@ def restore(name: str | None, listed: bool, cwd: Path | None, as_json: bool) -> 
 
     NAME is a branch or a line of --list; without it, it is the one removed last.
     """
-    from wtname import git, restoring, settings
+    from wtname import git, journal, restoring, settings
     from wtname.display import visible
     from wtname.git import trash
 
@@ -44,7 +43,7 @@ def restore(name: str | None, listed: bool, cwd: Path | None, as_json: bool) -> 
                     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
                     click.echo(f"{visible(kept.name)}\t{when}\t{visible(kept.path)}")
             return
-        put_in_order(repo)
+        journal.put_in_order(repo, say)
         kept = restoring.find(repo, name)
         done = restoring.restore(repo, kept, settings.load(repo.config, os.environ))
     click.echo(done.said, err=True, nl=False)

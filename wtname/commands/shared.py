@@ -14,7 +14,6 @@ import click
 from wtname.errors import WtnameError
 
 if TYPE_CHECKING:
-    from wtname.git import Repository
     from wtname.namer import Named, Namer
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,14 +48,6 @@ def say(text: str) -> None:
     from wtname.display import visible
 
     click.echo("wtname: " + visible(" ".join(text.split())), err=True)
-
-
-def put_in_order(repo: Repository) -> None:
-    """Mend what killed commands left before something else is changed, and tell."""
-    from wtname import journal
-
-    for line in journal.recover(repo):
-        say(line)
 
 
 def print_json(value: object) -> None:

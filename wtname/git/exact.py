@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from wtname.errors import GitError, WtnameError
+from wtname.git.booleans import NO
 from wtname.git.process import Running
-from wtname.git.provisional import NO
 from wtname.git.repository import Repository
 
 _CONVERTING = {"text", "eol", "crlf", "ident", "filter", "working-tree-encoding"}

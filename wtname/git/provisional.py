@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtname.errors import GitError
+from wtname.git.booleans import NO
 from wtname.git.process import Running
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 PROVISIONAL, _CALLED = "wtnameprovisional", "wtnamecalled"
 _NOT_SET = 5  # what git config says of a key that is not there
-NO = {"false", "no", "off", "0"}  # git's words for it
 
 
 def note(repo: Repository, branch: str, called: str, *, provisional: bool) -> None:

@@ -15,7 +15,7 @@ def record(repo: Repository, path: Path) -> Path | None:
     """The folder in which git keeps the worktree at this path: the one that its .git file names, if it is one of this
     repository's, or else the one that names the path. What the first names may be gone."""
     with contextlib.suppress(OSError):
-        if (found := _named(path)) and _is_same(found.parent, repo.common_dir / "worktrees"):
+        if (found := _named(path)) and is_same(found.parent, repo.common_dir / "worktrees"):
             return found
     place = Path(os.path.realpath(path))
     for found in _records(repo):
@@ -34,7 +34,8 @@ def _named(path: Path) -> Path | None:
     return Path(os.path.normpath(path / text[len("gitdir: ") :].rstrip("\r\n")))
 
 
-def _is_same(path: Path, other: Path) -> bool:
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one place."""
     return os.path.realpath(path) == os.path.realpath(other)
 
 
@@ -99,7 +100,7 @@ def was_moved(record: Path, path: Path) -> bool:
     """Whether the worktree of this record belongs somewhere else than at this path."""
     with contextlib.suppress(OSError):
         named = os.fsdecode((record / "gitdir").read_bytes()).rstrip("\r\n")
-        return not _is_same((record / named).parent, path)
+        return not is_same((record / named).parent, path)
     return False
 
 
@@ -107,7 +108,7 @@ def is_linked(record: Path, path: Path) -> bool:
     """Whether the folder at this path says that it is the worktree of this record."""
     with contextlib.suppress(OSError):
         if named := _named(path):
-            return named.name == record.name and _is_same(named.parent, record.parent)
+            return named.name == record.name and is_same(named.parent, record.parent)
     return False
 
 

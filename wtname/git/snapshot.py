@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from wtname.errors import GitError, WtnameError
 from wtname.git import exact, records
-from wtname.git.ignored import listed
 from wtname.git.process import Running
 from wtname.git.repository import Repository
 
@@ -137,11 +136,6 @@ def beyond(repo: Repository, path: Path, record: Path | None, commits: list[str]
     finally:
         _clear(scratch)
     return bool(set.intersection(*found))
-
-
-def ignored(repo: Repository, path: Path) -> int:
-    """How many files and folders a worktree has that git ignores; what is in such a folder is not counted."""
-    return len(listed(repo, path))
 
 
 def heads(record: Path) -> list[str]:

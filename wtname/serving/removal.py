@@ -17,7 +17,7 @@ from mcp.server.mcpserver.resolve import (
 )
 from pydantic import BaseModel, Field
 
-from wtname import folders, removal, tasks
+from wtname import folders, journal, removal
 from wtname.display import visible
 from wtname.errors import WtnameError
 from wtname.git import Repository, inner, status
@@ -126,7 +126,7 @@ def remove(limit: Limit, plan: Plan, answer: AnyAnswer, work: Work) -> Removed:
     with Repository(plan.folder) as repo:
         limit.check(repo)
         work.check()
-        tasks.put_in_order(repo, work.say)
+        journal.put_in_order(repo, work.say)
         if _plan(limit, str(one.path), str(plan.folder), plan.keep_branch) != plan:
             raise WtnameError(f"{one.name} has changed since it was asked for; look at it and call again")
         done = removal.remove(repo, one, targets(repo), bool(plan.stake), plan.keep_branch)

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.resolve import ListRoots, Resolve
 from mcp_types import ListRootsResult
 from pydantic import Field
 
-from wtname import furnishing, listing, log, removal, settings, tasks, tickets, worktree
+from wtname import furnishing, journal, listing, log, removal, settings, tasks, tickets, worktree
 from wtname.display import visible
 from wtname.errors import WtnameError
 from wtname.furnishing import Furnished
@@ -186,7 +186,7 @@ async def rename_branch(
             raise WtnameError("undo takes the old name; pass no prompt and no name with it")
         with Repository(allowed.folder(repository)) as repo:
             allowed.check(repo, linked=True)
-            tasks.put_in_order(repo, work.say)
+            journal.put_in_order(repo, work.say)
             work.doing("renaming")
             rename = partial(
                 tasks.rename,
