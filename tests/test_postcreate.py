@@ -242,8 +242,10 @@ def test_a_failing_one_keeps_the_worktree_and_stops_the_rest(run: Run, repo: Pat
 
 
 # Where the tests run in the background of a shell, SIGINT is ignored, and Python leaves it so.
+# Whatever the tests themselves were started with: a shell's & ignores SIGINT, nohup SIGHUP.
 MAIN = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from wtname.cli import main;"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); from wtname.cli import main;"
     "from wtname.git import process; process._GRACE = {}; main()"
 )
 
