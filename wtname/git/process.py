@@ -26,6 +26,7 @@ _BUSY = re.compile(
 )
 
 _GRACE = 5.0  # seconds for a process to end by itself once it is told to
+_PIPE = 1 << 20  # bytes, the most that Linux gives to who is not root
 _BEAT = 0.1  # seconds between looks at whether it is still wanted
 
 _check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
@@ -79,6 +80,14 @@ class Running:
             raise WtnameError(f"cannot run git in {cwd or 'this folder'}: {error.strerror}") from error
         except ValueError as error:  # a NUL, or half a surrogate pair
             raise WtnameError(f"git cannot be told {' '.join(args)!r:.200}; leave out what no text may hold") from error
+
+    def widen(self) -> None:
+        """Let git write a long answer before anybody reads it, as far as the system allows."""
+        if sys.platform == "linux" and self.process.stdout:
+            import fcntl
+
+            with contextlib.suppress(OSError):  # a limit per user
+                fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
 
     def output(self, empty: int | None = None) -> str:
         """What git wrote on stdout; the exit code `empty` means that there is nothing to write."""

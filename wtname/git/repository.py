@@ -92,7 +92,9 @@ class Repository:
         return Running(*args, cwd=self.cwd)
 
     def _ask_refs(self) -> Running:
-        return self.ask("for-each-ref", _REFS, "refs/heads", "refs/remotes")
+        running = self.ask("for-each-ref", _REFS, "refs/heads", "refs/remotes")
+        running.widen()
+        return running
 
     def ask_in(self, folder: Path, *args: str) -> Running:
         """A question about another worktree, asked in it and without inherited GIT_* variables."""
