@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wtname.errors import ModelError
+from wtname.pairs import ENCODER as ENCODER
+from wtname.pairs import GGUF as GGUF
 
-GGUF = "branch-name-generator.gguf"
 TOKENIZER = "tokenizer.json"
 PACKAGED = Path(__file__).parent / "model" / GGUF
 # A prompt that every model of ours can name.

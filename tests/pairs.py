@@ -1,0 +1,122 @@
+"""Models of two files, made on the spot: a tiny BERT that reads, a tiny Llama that writes, random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from training.export_gguf import add_tokenizer
+from training.llama_folder import tokenizer_at
+from wtname import models, pairs
+
+TOKENIZER = models.PACKAGED.with_name(models.TOKENIZER)
+TOKENS = 1 + max(tokenizer_at(TOKENIZER).get_vocab(with_added_tokens=True).values())
+CONTEXT = 256
+Writer = gguf.GGUFWriter
+
+
+def make(folder: Path, **more: Any) -> Path:
+    """A namer and its encoder in a folder, under the names of an installed model; where the namer is. `more` is for
+    `encoder` and `namer`, those whose names begin so without that beginning."""
+    folder.mkdir(parents=True, exist_ok=True)
+    split = {
+        part: {key.removeprefix(f"{part}_"): value for key, value in more.items() if key.startswith(f"{part}_")}
+        for part in ("encoder", "namer")
+    }
+    encoder(folder / models.ENCODER, **split["encoder"])
+    return namer(folder / models.GGUF, **split["namer"])
+
+
+def encoder(
+    path: Path,
+    *,
+    pair: str | None = "aa11",
+    width: int = 64,
+    context: int = CONTEXT,
+    tokens: int = TOKENS,
+    seed: int = 1,
+) -> Path:
+    """A BERT of two layers without a vocabulary."""
+    inner = 2 * width
+    writer = Writer(str(path), "bert")
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(4)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.NONE)
+    writer.add_vocab_size(tokens)
+    writer.add_tokenizer_model("none")
+    writer.add_token_type_count(1)
+    if pair is not None:
+        writer.add_string(pairs.PAIR_KEY, pair)
+    shapes = {"token_embd": (tokens, width), "position_embd": (context, width), "token_types": (1, width)}
+    norms = {"token_embd_norm": width}
+    for at in range(2):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            shapes[f"blk.{at}.{name}"] = (width, width)
+        shapes |= {f"blk.{at}.ffn_up": (inner, width), f"blk.{at}.ffn_down": (width, inner)}
+        norms |= {f"blk.{at}.attn_output_norm": width, f"blk.{at}.layer_output_norm": width}
+    biased = [name for name in shapes if name.startswith("blk.")]
+    return write(writer, path, shapes, norms, [*biased, *norms], seed)
+
+
+def namer(
+    path: Path, *, pair: str | None = "aa11", encoder: Any = models.ENCODER, width: int = 64, prefix: bool = True,
+    seed: int = 2,
+) -> Path:  # fmt: skip
+    """A Llama of one layer with the tokenizer of the package."""
+    inner = 2 * width
+    writer = Writer(str(path), "llama")
+    writer.add_name("tiny")
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(width)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(4)
+    writer.add_rope_dimension_count(width // 4)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(TOKENS)
+    writer.add_bool("wtname.prefix_lm", prefix)
+    if pair is not None:
+        writer.add_string(pairs.PAIR_KEY, pair)
+    if isinstance(encoder, int):
+        writer.add_uint32(pairs.ENCODER_KEY, encoder)
+    elif encoder is not None:
+        writer.add_string(pairs.ENCODER_KEY, encoder)
+    add_tokenizer(writer, TOKENIZER, TOKENS)
+    shapes = {"token_embd": (TOKENS, width), "blk.0.ffn_gate": (inner, width), "blk.0.ffn_up": (inner, width)}
+    shapes |= {f"blk.0.{name}": (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
+    shapes["blk.0.ffn_down"] = (width, inner)
+    norms = dict.fromkeys(("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"), width)
+    return write(writer, path, shapes, norms, [], seed)
+
+
+def write(
+    writer: Any, path: Path, shapes: dict[str, tuple[int, int]], norms: dict[str, int], biased: list[str], seed: int
+) -> Path:
+    """Random weights large enough to tell prompts apart."""
+    random = np.random.default_rng(seed)
+
+    def normal(*shape: int, scale: float) -> np.ndarray:
+        return random.normal(scale=scale, size=shape).astype(np.float32)
+
+    for name, (rows, columns) in shapes.items():
+        writer.add_tensor(f"{name}.weight", normal(rows, columns, scale=0.2))
+        if name in biased:
+            writer.add_tensor(f"{name}.bias", normal(rows, scale=0.1))
+    for name, size in norms.items():
+        writer.add_tensor(f"{name}.weight", 1 + normal(size, scale=0.1))
+        if name in biased:
+            writer.add_tensor(f"{name}.bias", normal(size, scale=0.1))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
