@@ -87,7 +87,10 @@ def _engine() -> Check:
 def _model(flag: str | None) -> Check:
     found = models.existing(flag)
     name = models.verify(found.path)
-    return Check("model", "ok", f"{found.path} ({found.by}), sha256 {models.sha256(found.path)}, names: {name}")
+    encoder = models.parts(found.path).encoder
+    beside = f", {encoder.name} sha256 {models.sha256(encoder)}" if encoder else ""
+    digest = models.sha256(found.path)
+    return Check("model", "ok", f"{found.path} ({found.by}), sha256 {digest}{beside}, names: {name}")
 
 
 def _log() -> Check:

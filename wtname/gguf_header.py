@@ -25,6 +25,11 @@ class Header(NamedTuple):
     metadata: dict[str, object]
     parameters: int
 
+    def text(self, key: str) -> str | None:
+        """A value of the metadata as text."""
+        value = self.metadata.get(key)
+        return None if value is None else str(value)
+
 
 def read(path: Path) -> Header:
     """The header of a GGUF file; ModelError where it is not one or is cut short."""

@@ -29,12 +29,13 @@ def model_install(source: str | None, as_json: bool) -> None:
     model that came with wtname."""
     from wtname import models
 
-    place, trial = models.install(source)
-    digest = models.sha256(place)
+    parts, trial = models.install(source)
+    placed = [{"path": str(file), "sha256": models.sha256(file)} for file in parts if file]
     if as_json:
-        print_json({"path": str(place), "sha256": digest, "trial": trial})
+        print_json({**placed[0], **({"encoder": placed[1]} if placed[1:] else {}), "trial": trial})
         return
-    click.echo(f"{digest}  {place}")
+    for file in placed:
+        click.echo(f"{file['sha256']}  {file['path']}")
     say(f"it named {models.TRIAL!r}: {trial}")
 
 
@@ -50,4 +51,8 @@ def model_info(as_json: bool, model: str | None) -> None:
         print_json(facts)
         return
     for key, value in facts.items():
-        click.echo(f"{key:14}{value}")
+        if not isinstance(value, dict):
+            click.echo(f"{key:14}{value}")
+            continue
+        for inner, one in value.items():
+            click.echo(f"{key if inner == 'path' else '  ' + inner:14}{one}")
