@@ -11,25 +11,21 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
+import copying  # noqa: E402
 from click.testing import Result  # noqa: E402
 from conftest import invoke  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers  # noqa: E402
+from copying import ROWS  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 
 from training import distill  # noqa: E402
 from training.batches import Mix  # noqa: E402
-from training.copy_model import CLS, MAX_SOURCE, SEP, CopyTeacher, load_teacher  # noqa: E402
-from training.corpus import Example, encode, write_jsonl  # noqa: E402
+from training.copy_model import MAX_SOURCE, load_teacher  # noqa: E402
+from training.corpus import Example, encode  # noqa: E402
 from training.model import Shape, Student, load  # noqa: E402
 from training.objective import Objective, optimizers  # noqa: E402
 from training.states import States  # noqa: E402
 from wtname import naming  # noqa: E402
-
-ROWS = [
-    Example(f"please {kind} the {what} under pressure", f"{kind}-{what}")
-    for kind in ("fix", "test")
-    for what in ("parsers", "cache", "logins")
-]
 
 
 @pytest.fixture(autouse=True)
@@ -41,26 +37,7 @@ def _one_thread() -> None:
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with rows, a tokenizer for the student, and a copying teacher of random weights that has its own."""
     folder = tmp_path_factory.mktemp("states")
-    write_jsonl(folder / "rows.jsonl", ({"text": row.text, "name": row.name} for row in ROWS))
-    byte_level = Tokenizer(models.BPE())
-    byte_level.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    byte_level.decoder = decoders.ByteLevel()
-    markers = [naming.USER, naming.ASSISTANT, naming.END]
-    trainer = trainers.BpeTrainer(
-        vocab_size=290, special_tokens=markers, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
-    )
-    byte_level.train_from_iterator([" please fix the cache"] * 3, trainer)
-    byte_level.save(str(folder / "tokenizer.json"))
-    words = "please fix test the parser cache login ##s un ##der press ##ure don ' t".split()
-    pieces = ["[PAD]", *(f"[unused{i}]" for i in range(99)), "[UNK]", "[CLS]", "[SEP]", *words]
-    word_piece = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
-    word_piece.normalizer = normalizers.BertNormalizer()
-    word_piece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    torch.manual_seed(1)
-    teacher = CopyTeacher(len(pieces), [CLS, SEP])
-    (folder / "copy").mkdir()
-    word_piece.save(str(folder / "copy" / "tokenizer.json"))
-    save_file(teacher.state_dict(), folder / "copy" / "model.safetensors")
+    copying.make(folder)
     return folder
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from training.llama_folder import TOKENIZER, LlamaFolder, tokenizer_at
+from training.llama_folder import TOKENIZER, LlamaFolder, has_encoder, tokenizer_at
 from wtname.engine import Engine
 from wtname.errors import ModelError
 from wtname.search import Search
@@ -103,6 +103,30 @@ class TorchLlama:
         return out.logits[0, -1].numpy(), torch.cat([t for layer in cache.layers for t in (layer.keys, layer.values)])
 
 
+class TorchEncoderDecoder:
+    """Our own student with an encoder, in float32 on the CPU."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        import torch
+
+        from training.model import load
+
+        torch.set_num_threads(threads)
+        self._model = load(folder).eval()
+
+    def run(self, ids: list[int], past: Past | None) -> tuple[np.ndarray, Past]:
+        """Scores (vocabulary) after the tokens that follow `past`, and what to go on from."""
+        import torch
+
+        known: list[list[torch.Tensor]] = [[] for _ in self._model.layers]
+        if past is not None:
+            known = [[past[2 * i][None], past[2 * i + 1][None]] for i in range(len(known))]
+        prompt = torch.tensor([len(ids)]) if past is None else None
+        with torch.inference_mode():
+            scores = self._model.logits(self._model(torch.tensor([ids]), prompt, known)[:, -1])
+        return scores[0].numpy(), torch.cat([t for layer in known for t in layer])
+
+
 class OnnxLlama:
     """A file of training.export_onnx in ONNX Runtime on the CPU."""
 
@@ -146,7 +170,8 @@ def search_at(path: Path, tokenizer: Path | None = None, *, threads: int = 1) ->
             engine.close()
     elif path.is_dir():
         ids = tokenizer_at(tokenizer or path / TOKENIZER)
-        yield Search(Remembering(TorchLlama(path, threads), ids))
+        torch_model = TorchEncoderDecoder if has_encoder(path) else TorchLlama
+        yield Search(Remembering(torch_model(path, threads), ids))
     else:
         ids = tokenizer_at(tokenizer or path.with_name(TOKENIZER))
         yield Search(Remembering(OnnxLlama(path, threads), ids))

@@ -21,9 +21,10 @@ MAX_SOURCE, MAX_NAME = 128, 16
 class EncoderLayer(nn.Module):
     """One layer of BERT: attention and feed-forward, each followed by its norm."""
 
-    def __init__(self, hidden: int, heads: int, inner: int) -> None:
+    def __init__(self, hidden: int, heads: int, inner: int, gelu: str = "none") -> None:
         super().__init__()
         self.heads = heads
+        self.gelu = gelu  # how it is approximated
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.out = nn.Linear(hidden, hidden)
         self.norm1 = nn.LayerNorm(hidden, eps=1e-12)
@@ -36,7 +37,8 @@ class EncoderLayer(nn.Module):
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         y = attention(q, k, v, mask)
         x = self.norm1(x + F.dropout(self.out(y.transpose(1, 2).reshape(b, n, h)), drop, self.training))
-        return self.norm2(x + F.dropout(self.down(F.gelu(self.up(x))), drop, self.training))
+        y = self.down(F.gelu(self.up(x), approximate=self.gelu))
+        return self.norm2(x + F.dropout(y, drop, self.training))
 
 
 class DecoderLayer(nn.Module):

@@ -22,18 +22,21 @@ import numpy as np
 import torch
 from click.core import ParameterSource
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from training.batches import Mix
 from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example, Packed, encode
+from training.grid import OnGrid, snapped
+from training.inherit import inherit
 from training.labels import Namer, fill, in_parts, names_in
-from training.llama_folder import parameters, tokenizer_at
+from training.llama_folder import tokenizer_at
 from training.loop import Average, Checkpoint, Plan, fit, launched
 from training.model import Shape, Student, load, save
 from training.objective import Objective, exact_match, optimizers, validation_loss
 from training.rows import examples, mixed, packed, texts_in
 from training.stage import report
-from training.states import states_of
+from training.states import states_of, teacher_at
 from wtname import naming
 
 # With neither --train nor --mix: what the stages before this one leave behind.
@@ -65,9 +68,11 @@ def check_teacher(folder: Path, teacher: Student, tokenizer: Tokenizer) -> None:
 
 
 def student_from(
-    init: Path | None, embeddings: Path | None, shape: Shape, dropout: float, prefix: bool | None
-) -> Student:
-    """The student to train: new in this shape, or `init`, whose vocabulary has to be the same."""
+    init: Path | None, embeddings: Path | None, shape: Shape, dropout: float, prefix: bool | None,
+    encoder: Path | None, tokenizer: Tokenizer,
+) -> Student:  # fmt: skip
+    """The student to train: new in this shape, with a teacher's encoder or without, or `init`, whose vocabulary has to
+    be the same."""
     if init:
         model = load(init, dropout)
         if model.shape.vocab != shape.vocab:
@@ -78,6 +83,9 @@ def student_from(
         return model
     if shape.hidden % (2 * shape.heads):
         raise click.UsageError(f"--student-hidden {shape.hidden} is no even multiple of --student-heads {shape.heads}")
+    if encoder:
+        # The states are there before the name: the decoder may see all of them.
+        return inherit(*teacher_at(encoder), tokenizer, replace(shape, prefix=prefix is not False), dropout)
     model = Student(replace(shape, prefix=bool(prefix)), dropout)
     if embeddings:
         vectors = np.load(embeddings)
@@ -148,6 +156,15 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
 @click.option("--states", type=click.Path(path_type=Path, exists=True),
               help="A copying teacher's folder: learn its hidden states of the prompt's words too.")  # fmt: skip
 @click.option("--states-weight", default=1.0, help="Weight of the error in those, next to the loss on the name.")
+@click.option(
+    "--states-share", default=0.0, help="Share of the budget over which that weight falls to nothing; 0: none."
+)
+@click.option("--encoder", type=click.Path(path_type=Path, exists=True),
+              help="A copying teacher's folder: its encoder reads the prompt, the student writes.")  # fmt: skip
+@click.option("--encoder-lr", default=1.5e-4, help="Peak rate of the encoder, where there is one.")
+@click.option(
+    "--grid-share", default=0.0, help="Share of the budget, at its end, in which weights are held to Q4_0's grid."
+)
 @click.option("--epochs", default=15.0)
 @click.option("--minutes", type=float, help="Training time in place of --epochs; pauses do not count.")
 @click.option("--batch-tokens", default=4096, help="Padded tokens a step and process.")
@@ -177,7 +194,7 @@ def main(command: click.Context, **options: Any) -> None:
     tokenizer_path, tokenizer = tokenizer_from(o.tokenizer, [o.teacher, o.init])
     end = tokenizer.token_to_id(naming.END)
     shape = Shape(tokenizer.get_vocab_size(), o.hidden, o.layers, o.heads, o.inner, o.context)
-    student = student_from(o.init, o.embeddings, shape, o.dropout, o.prefix)
+    student = student_from(o.init, o.embeddings, shape, o.dropout, o.prefix, o.encoder, tokenizer)
     teacher = load(o.teacher) if o.teacher and o.alpha else None
     if teacher:
         check_teacher(o.teacher, teacher, tokenizer)
@@ -188,8 +205,8 @@ def main(command: click.Context, **options: Any) -> None:
 
     objective = Objective(student, teacher, o.alpha, o.temperature, o.smooth)
     states = states_of(objective, o.states, o.states_weight, tokenizer) if o.states and o.states_weight else None
-    module = (states or objective).to(accelerator.device).train()
-    learning = optimizers(student, o.lr, o.muon_lr, o.decay)
+    module = OnGrid(states or objective, student).to(accelerator.device).train()
+    learning = optimizers(student, o.lr, o.muon_lr, o.decay, o.encoder_lr)
     if states:
         learning.append(states.optimizer())
     fits = min(m.shape.context for m in (student, teacher) if m)
@@ -199,19 +216,29 @@ def main(command: click.Context, **options: Any) -> None:
     run = recipe_of({**options, "processes": accelerator.num_processes}, parts)
     kept = folder_of(o.out) / run
 
+    def shared(share: float) -> None:
+        if states and o.states_share:
+            states.weight = o.states_weight * max(0.0, 1 - share / o.states_share)
+        on_grid = share >= 1 - o.grid_share
+        if on_grid and module.active is False:  # None: a run that goes on has its average already
+            average.restart()
+        module.active = on_grid
+
+    def weights() -> dict[str, Tensor]:
+        return snapped(average.mean) if module.active else average.mean
+
     def keep() -> str:
-        save(student, kept, average.mean, tokenizer_path)
+        save(student, kept, weights(), tokenizer_path)
         with average.applied():
             return f"  val_loss {validation_loss(student, tokenizer, val, o.batch_tokens):.4f}" if val else ""
 
     progress = fit(
         module, states.learner() if states else student, learning, data.epoch, data.tensors, plan, accelerator,
-        average, Checkpoint(kept / "state.pt", run, o.fresh), keep,
+        average, Checkpoint(kept / "state.pt", run, o.fresh), keep, shared,
     )  # fmt: skip
     if accelerator.is_main_process:
-        save(student, o.out, average.mean, tokenizer_path)
-        with average.applied():
-            figures = measured(student, tokenizer, val, o.batch_tokens)
+        save(student, o.out, weights(), tokenizer_path)
+        figures = measured(load(o.out).to(accelerator.device), tokenizer, val, o.batch_tokens)
         if val and figures["exact"] < o.least_exact:
             more = f"--student-layers {student.shape.layers + 2}"
             print(f"exact match {figures['exact']:.1%} is under {o.least_exact:.1%}: try {more}", file=sys.stderr)
@@ -219,7 +246,7 @@ def main(command: click.Context, **options: Any) -> None:
         report(
             "distill", steps=progress.step, tokens=progress.tokens, loss=round(progress.loss, 4), **figures,
             minutes=round(progress.spent / 60, 2), processes=accelerator.num_processes, rows=rows,
-            too_long=data.too_long(), parameters=parameters(student.shape), out=str(o.out),
+            too_long=data.too_long(), parameters=sum(p.numel() for p in student.parameters()), out=str(o.out),
             **({"states": str(o.states), "states_rows": states.share()} if states else {}),
         )  # fmt: skip
         forget(o.out)  # last: cut off before, the figures are not lost with hours of training
@@ -239,7 +266,15 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
         raise click.UsageError("--states-weight is the weight of a copying teacher's states: give --states")
     if o.states_weight < 0:
         raise click.UsageError("--states-weight is 0 or more")
-    if o.init and (shaped := sorted(given & {"layers", "hidden", "heads", "inner", "context", "embeddings"})):
+    if not o.states and "states_share" in given:
+        raise click.UsageError("--states-share is of a copying teacher's states: give --states")
+    if not (0 <= o.states_share <= 1 and 0 <= o.grid_share <= 1):
+        raise click.UsageError("--states-share and --grid-share are from 0 to 1")
+    if o.encoder and o.embeddings:
+        raise click.UsageError("--encoder brings its own vectors; leave out --embeddings")
+    if o.init and (
+        shaped := sorted(given & {"layers", "hidden", "heads", "inner", "context", "embeddings", "encoder"})
+    ):
         raise click.UsageError(f"--init brings its own shape and vectors; leave out what sets the {', '.join(shaped)}")
     for name in ("teacher", "train", "val"):
         paths = getattr(o, name) or ()

@@ -3,6 +3,8 @@
 python -m training.export_gguf
 python -m training.export_gguf --student-dir models/teacher-merged
 python -m training.export_gguf --format onnx
+
+A student with an encoder becomes two files, OUT/<type>/branch-name-generator.gguf and its encoder beside it.
 """
 
 from __future__ import annotations
@@ -17,16 +19,17 @@ import click
 import gguf
 import numpy as np
 
-from training.llama_folder import TOKENIZER, LlamaFolder, tokenizer_at
+from training.llama_folder import TOKENIZER, LlamaFolder, has_encoder, tokenizer_at
 from training.stage import bar, report, whole
 from training.vocabulary import MARKERS, WORDS
-from wtname import naming
+from wtname import models, naming
 from wtname.engine import PREFIX_KEY, Engine, silence
 from wtname.errors import ModelError
 from wtname.models import sha256
+from wtname.pairs import ENCODER_KEY, PAIR_KEY
 
 NAME = "branch-name-generator"
-TYPES = ("f16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M")
+TYPES = ("f16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M")
 SEEDS = Path(__file__).with_name("seeds.jsonl")
 # llama.cpp knows a pre-tokenizer by a name; these are what ours and SmolLM2's do.
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
@@ -41,6 +44,12 @@ TEXTS = (
     "feature features tests tested testing document stylesheet nonexistent fixes fixtures refactoring docs none",
     "don't can't it's THE CamelCase  two   spaces (brackets) a.b c/d e-f g_h #12 @i ? !",
 )
+
+
+def parts(namer: Path) -> list[Path]:
+    """A model's files: its namer, and its encoder where it has one."""
+    encoder = namer.with_name(models.ENCODER)
+    return [namer, encoder] if namer.name == models.GGUF and encoder.exists() else [namer]
 
 
 def permute(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -122,8 +131,8 @@ def check_tokenizer(path: Path, vocab: int) -> None:
         raise click.ClickException(f"{path} has {most + 1} tokens and the model {vocab}: not its tokenizer")
 
 
-def write_f16(model: LlamaFolder, tokenizer: Path, out: Path) -> None:
-    """The model as an f16 GGUF: norms in f32, BPE vocabulary and merges from tokenizer.json."""
+def write_f16(model: LlamaFolder, tokenizer: Path, out: Path, pair: str | None = None) -> None:
+    """The model as an f16 GGUF: norms in f32, BPE vocabulary and merges from tokenizer.json. `pair`: its encoder's."""
     shape = model.shape
     writer = gguf.GGUFWriter(str(out), "llama")
     writer.add_name(NAME)
@@ -144,6 +153,9 @@ def write_f16(model: LlamaFolder, tokenizer: Path, out: Path) -> None:
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     if shape.prefix:
         writer.add_bool(PREFIX_KEY, True)
+    if pair:
+        writer.add_string(ENCODER_KEY, models.ENCODER)
+        writer.add_string(PAIR_KEY, pair)
     add_tokenizer(writer, tokenizer, shape.vocab)
     for name, tensor in model.tensors():
         if name.endswith(("q_proj.weight", "k_proj.weight")):
@@ -155,14 +167,17 @@ def write_f16(model: LlamaFolder, tokenizer: Path, out: Path) -> None:
     writer.close()
 
 
-def quantize(source: Path, out: Path, kind: str) -> None:
-    """Quantise a GGUF with llama.cpp's own quantiser. Raises click.ClickException where it refuses."""
+def quantize(source: Path, out: Path, kind: str, vectors: str | None = None) -> None:
+    """Quantise a GGUF with llama.cpp's own quantiser, the tokens' vectors (and the output layer) to `vectors` where it
+    is given. Raises click.ClickException where llama.cpp refuses."""
     import llama_cpp
 
     silence(llama_cpp)
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
     params.nthread = os.cpu_count() or 1
+    if vectors:
+        params.token_embedding_type = params.output_tensor_type = gguf.GGMLQuantizationType[vectors]
     with whole(out) as temp:
         if llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(temp), params):
             raise click.ClickException(f"llama.cpp did not quantise to {kind}; rows of whole 32s are needed: try f16")
@@ -199,6 +214,34 @@ def write_gguf(
             quantize(f16, files[kind], kind)
         if "f16" in kinds:
             os.replace(f16, files["f16"])
+    return files
+
+
+def write_pairs(
+    folder: Path, tokenizer: Path, out: Path, kinds: tuple[str, ...], prompts: list[str]
+) -> dict[str, Path]:
+    """Write OUT/<type>/ for each type, a namer and its encoder, once llama.cpp reads the prompts as the tokenizer does;
+    the namers."""
+    from training.encoder import encoder_at
+    from training.export_encoder import OUTPUT_TYPES, pair_of, write_encoder
+
+    model, pair = LlamaFolder(folder), pair_of(folder)
+    files = {kind: out / kind / models.GGUF for kind in kinds}
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        namer, encoder = Path(scratch, models.GGUF), Path(scratch, models.ENCODER)
+        write_f16(model, tokenizer, namer, pair)
+        write_encoder(encoder_at(folder, model.shape), pair, NAME, encoder)
+        check_ids(namer, tokenizer, [*TEXTS, *(naming.clean(prompt).text for prompt in prompts)])
+        for kind in bar([k for k in kinds if k != "f16"], "quantise"):
+            files[kind].parent.mkdir(exist_ok=True)
+            quantize(encoder, files[kind].with_name(models.ENCODER), kind, kind if kind in OUTPUT_TYPES else None)
+            quantize(namer, files[kind], kind, OUTPUT_TYPES.get(kind))
+        if "f16" in kinds:
+            files["f16"].parent.mkdir(exist_ok=True)
+            for path in (encoder, namer):
+                os.replace(path, files["f16"].with_name(path.name))
+    for path in files.values():
+        copy_tokenizer(tokenizer, path.parent)
     return files
 
 
@@ -257,7 +300,11 @@ def main(
     check_tokenizer(tokenizer, model.shape.vocab)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        if form == "onnx":
+        if has_encoder(student_dir):
+            if form == "onnx":
+                raise click.ClickException(f"{student_dir} reads through an encoder, which only --format gguf can hold")
+            files = write_pairs(student_dir, tokenizer, out, kinds, texts)
+        elif form == "onnx":
             from training.export_onnx import write_int8
 
             files = {"int8": out / f"{NAME}-int8.onnx"}
@@ -269,7 +316,7 @@ def main(
     except ModelError as error:
         raise click.ClickException(f"{student_dir}: {error}") from error
     report("export_gguf", format=form, compared=len(texts), files={
-        kind: {"path": str(path), "bytes": path.stat().st_size,
+        kind: {"path": str(path), "bytes": sum(part.stat().st_size for part in parts(path)),
                "sha256": sha256(path), "agree": agree.get(kind)}
         for kind, path in files.items()})  # fmt: skip
     if poor := [f"{kind} ({share:.1%})" for kind, share in agree.items() if share < least_agree]:

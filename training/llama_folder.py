@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 TOKENIZER = "tokenizer.json"
+ENCODER = "encoder.safetensors"  # beside a Llama that reads its prompt through an encoder
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Shape:
     def size(self) -> int:
         """Numbers in one head."""
         return self.head_size or self.hidden // self.heads
+
+
+def has_encoder(folder: Path) -> bool:
+    """Whether a model's folder holds one that reads its prompt through an encoder."""
+    return (folder / ENCODER).exists()
 
 
 def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:

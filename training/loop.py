@@ -75,6 +75,11 @@ class Average:
         for mean, p in zip(self.mean.values(), self.live.values()):
             mean.lerp_(p, share)
 
+    def restart(self) -> None:
+        """Forget what was, and begin with the weights as they are."""
+        for name, p in self.live.items():
+            self.mean[name].copy_(p.detach())
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Within the block the module has the mean for its weights."""
@@ -134,13 +139,14 @@ def fit(
     module: nn.Module, learner: nn.Module, optimizers: Sequence[torch.optim.Optimizer],
     batches: Callable[[int], Sequence[T]], tensors: Callable[[T], tuple[Tensor, ...]], plan: Plan,
     accelerator: Accelerator, average: Average | None = None, checkpoint: Checkpoint | None = None,
-    noted: Callable[[], str] = str,
+    noted: Callable[[], str] = str, shared: Callable[[float], None] = lambda share: None,
 ) -> Progress:  # fmt: skip
     """Train until the budget is used and return how far that was.
 
     `module(*tensors(batch))` is the loss; `learner` is the part of it that learns; `batches(epoch)` has to give the
     same for the same epoch. Peak rates are those that the optimizers come with. `noted` adds to the line that each
-    checkpoint prints. Raises ClickException where there are no batches or the loss is no number.
+    checkpoint prints; `shared` hears before each step what share of the budget is used. Raises ClickException where
+    there are no batches or the loss is no number.
     """
     progress = Progress()
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
@@ -182,12 +188,14 @@ def fit(
         if not todo:
             raise click.ClickException("no row fits the model's context; give shorter rows or a larger --context")
         share = progress.share(plan, len(todo))
+        shared(share)
         for batch in todo[progress.at :]:
             if share >= 1:
                 break
             began = time.monotonic()
             for group in groups:
                 group["lr"] = group["peak"] * plan.rate(share)
+            shared(share)
             # Dropout by the step's own seed: a run that was cut off goes on with the same, on any device.
             torch.manual_seed((plan.seed * 1_000_003 + progress.step) * world + rank)
             given = tuple(t.to(device, non_blocking=True) for t in tensors(batch))

@@ -1,4 +1,4 @@
-"""The student: a LlamaForCausalLM in plain PyTorch, its weights named and laid out as transformers does."""
+"""The student: a LlamaForCausalLM in plain PyTorch, laid out as transformers does, with an encoder or without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.attention import attention
-from training.llama_folder import LlamaFolder, Shape, config_of, copy_tokenizer
+from training.encoder import Encoder, EncoderShape, encoder_at, save_encoder
+from training.llama_folder import ENCODER, LlamaFolder, Shape, config_of, copy_tokenizer, has_encoder
 from training.stage import whole
 
 # Each layer's keys and values, each (batch, heads, length, size); an empty list before the first call.
@@ -110,7 +111,7 @@ class Student(nn.Module):
         calls read, one list a layer, extended in place. `blank` (batch): columns of padding on the left of each row;
         positions are relative, so that they need no shift.
         """
-        x = F.dropout(self.embed_tokens(ids), self.dropout, self.training)
+        x = F.dropout(self.embed(ids, prompt, known, blank), self.dropout, self.training)
         before = known[0][0].shape[2] if known and known[0] else 0
         end = before + ids.shape[1]
         if end > self.shape.context:
@@ -129,13 +130,39 @@ class Student(nn.Module):
             x = layer(x, cos, sin, mask, None if known is None else known[i])
         return self.norm(x)
 
+    def embed(self, ids: Tensor, prompt: Tensor | None, known: Known | None, blank: Tensor | None) -> Tensor:
+        """What the first layer reads (batch, length, hidden); see `forward` for what is given."""
+        vectors: Tensor = self.embed_tokens(ids)
+        return vectors
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores over the vocabulary for hidden states of any leading shape."""
         return F.linear(hidden, self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight)
 
 
+class EncoderDecoder(Student):
+    """A student that reads the encoder's states where the prompt is, and the name's tokens after it."""
+
+    def __init__(self, shape: Shape, encoder: EncoderShape, dropout: float = 0.0) -> None:
+        super().__init__(shape, dropout)
+        self.encoder = Encoder(encoder, shape.vocab, shape.hidden, shape.context)
+        self.encoder.dropout = dropout
+
+    def embed(self, ids: Tensor, prompt: Tensor | None, known: Known | None, blank: Tensor | None) -> Tensor:
+        """The encoder's states in the prompt's columns, the tokens' vectors in those after them."""
+        vectors = super().embed(ids, prompt, known, blank)
+        if prompt is None:
+            return vectors
+        length = int(prompt.max())
+        states = self.encoder(ids[:, :length], prompt, blank).to(vectors.dtype)
+        states = F.pad(states, (0, 0, 0, ids.shape[1] - length))
+        read = torch.arange(ids.shape[1], device=ids.device) < prompt[:, None]
+        return torch.where(read[..., None], states, vectors)
+
+
 def save(model: Student, folder: Path, state: dict[str, Tensor] | None = None, tokenizer: Path | None = None) -> None:
-    """Write config.json and model.safetensors as transformers reads a LlamaForCausalLM, each file whole.
+    """Write config.json and model.safetensors as transformers reads a LlamaForCausalLM, and the encoder beside them
+    where there is one, each file whole.
 
     `state`: other weights than the model's own. `tokenizer`: a tokenizer.json, or a folder with one, to copy along.
     """
@@ -143,14 +170,18 @@ def save(model: Student, folder: Path, state: dict[str, Tensor] | None = None, t
 
     folder.mkdir(parents=True, exist_ok=True)
     end = copy_tokenizer(tokenizer, folder, model.shape.context) if tokenizer else 2
+    state = {k: v.detach().cpu().float().contiguous().clone() for k, v in (state or model.state_dict()).items()}
     tensors = {
-        k if k.startswith("lm_head") else f"model.{k}": v.detach().cpu().float().contiguous().clone()
-        for k, v in (state or model.state_dict()).items()
+        k if k.startswith("lm_head") else f"model.{k}": v for k, v in state.items() if not k.startswith("encoder.")
     }
     with whole(folder / "config.json") as temp:
         temp.write_text(json.dumps(config_of(model.shape, end), indent=1) + "\n")
     with whole(folder / "model.safetensors") as temp:
         save_file(tensors, temp, metadata={"format": "pt"})
+    if isinstance(model, EncoderDecoder):
+        save_encoder(model.encoder, state, folder)
+    else:
+        (folder / ENCODER).unlink(missing_ok=True)  # of a model that was here before
 
 
 def load(folder: Path, dropout: float = 0.0) -> Student:
@@ -159,6 +190,12 @@ def load(folder: Path, dropout: float = 0.0) -> Student:
     Raises click.ClickException, one line, where the folder holds no plain Llama.
     """
     source = LlamaFolder(folder)
-    model = Student(source.shape, dropout)
-    model.load_state_dict({name.removeprefix("model."): torch.from_numpy(w) for name, w in source.tensors()})
-    return model
+    weights = {name.removeprefix("model."): torch.from_numpy(w) for name, w in source.tensors()}
+    if not has_encoder(folder):
+        model = Student(source.shape, dropout)
+        model.load_state_dict(weights)
+        return model
+    encoder = encoder_at(folder, source.shape)
+    both = EncoderDecoder(source.shape, encoder.shape, dropout)
+    both.load_state_dict({**weights, **{f"encoder.{name}": w for name, w in encoder.state_dict().items()}})
+    return both

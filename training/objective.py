@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from training.batches import IGNORED, Mix
 from training.corpus import Example, encode
 from training.labels import names_of
-from training.model import Student
+from training.model import EncoderDecoder, Student
 from wtname import naming
 
 
@@ -56,17 +57,28 @@ class Objective(nn.Module):
         return self.alpha * distance(logits[counts], taught, self.temperature) + (1 - self.alpha) * loss
 
 
-def optimizers(model: Student, lr: float, muon_lr: float, decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for embedding and norms; AdamW for all where `muon_lr` is 0."""
-    if not muon_lr:
-        return [torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=decay, fused=True)]
-    matrices = [p for p in model.layers.parameters() if p.dim() == 2]
+def optimizers(
+    model: Student, lr: float, muon_lr: float, decay: float, encoder_lr: float = 0.0
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embedding and norms; AdamW for all where `muon_lr` is 0.
+
+    An encoder has been trained before: AdamW at `encoder_lr` for its layers, four times that for its tokens' vectors,
+    which are new.
+    """
+    groups: list[dict[str, Any]] = []
+    own = [(name, p) for name, p in model.named_parameters() if not name.startswith("encoder.")]
+    if isinstance(model, EncoderDecoder):
+        words = model.encoder.words.weight
+        groups.append({"params": [p for p in model.encoder.parameters() if p is not words], "lr": encoder_lr})
+        groups.append({"params": [words], "lr": 4 * encoder_lr})
+    matrices = [p for name, p in own if muon_lr and name.startswith("layers.") and p.dim() == 2]
     ids = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in ids]
-    return [
-        torch.optim.Muon(matrices, lr=muon_lr, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=decay, fused=True),
-    ]
+    groups.insert(0, {"params": [p for _, p in own if id(p) not in ids], "lr": lr})
+    adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=decay, fused=True)
+    if not matrices:
+        return [adam]
+    muon = torch.optim.Muon(matrices, lr=muon_lr, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    return [muon, adam]
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 A layer of the student is drawn to them through a linear head (TinyBERT, Jiao et al. 2020). It works between different
 tokenizers, as the two meet at the words: the student at a word's first token, the teacher in the mean of its pieces.
+Where the student has an encoder, that one's output is drawn to them as it is, in the mean of the word's tokens.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from training.batches import padded
 from training.copy_model import CLS, MAX_SOURCE, SEP, CopyTeacher, load_teacher
+from training.model import EncoderDecoder
 from training.objective import Objective
 
 RATE = 2e-3  # peak, for the head
@@ -25,13 +27,22 @@ SPACES = ("Ġ", "▁")  # how byte-level and SentencePiece vocabularies write th
 
 
 class Words(NamedTuple):
-    """Words of a batch: where each begins in the student's flat ids, and which flat pieces of `source` are whose."""
+    """Words of a batch: where each begins in the student's flat ids, which of those are whose, and which flat pieces of
+    `source` are whose."""
 
     starts: Tensor
+    tokens: Tensor
+    holders: Tensor
     source: Tensor
     pieces: Tensor
     owners: Tensor
     rows: int
+
+
+def means(states: Tensor, at: Tensor, owners: Tensor, count: int) -> Tensor:
+    """The mean (count, hidden) of each owner's states, of which `at` are the rows."""
+    total = states.new_zeros(count, states.shape[1]).index_add(0, owners, states[at])
+    return total / torch.bincount(owners, minlength=count)[:, None]
 
 
 class States(nn.Module):
@@ -44,6 +55,7 @@ class States(nn.Module):
         student = objective.student
         self.objective = objective
         self.teacher = teacher.eval().requires_grad_(False)
+        self.direct = isinstance(student, EncoderDecoder)
         self.head = nn.Linear(student.shape.hidden, teacher.words.weight.shape[1])
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -54,13 +66,16 @@ class States(nn.Module):
         self.begins[[i for token, i in tokenizer.get_vocab().items() if token.startswith(SPACES)]] = True
         self.rows = self.matched = 0
         self.seen: Tensor | None = None
-        student.layers[len(student.layers) * 2 // 3].register_forward_hook(self._see)
+        if isinstance(student, EncoderDecoder):
+            student.encoder.register_forward_hook(self._see)
+        else:
+            student.layers[len(student.layers) * 2 // 3].register_forward_hook(self._see)
 
     def _see(self, layer: nn.Module, _: object, out: Tensor) -> None:
         self.seen = out if layer.training else None
 
     def learner(self) -> nn.ModuleDict:
-        """What learns, and what a checkpoint has to hold: the student and the head."""
+        """What learns, and what a checkpoint has to hold: the student and the head, which no encoder needs."""
         return nn.ModuleDict({"student": self.objective.student, "head": self.head})
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -78,7 +93,7 @@ class States(nn.Module):
         texts = [text.removeprefix(" ").split(" ") for text in self.tokenizer.decode_batch([t.tolist() for t in told])]
         encoded = self.pieces.encode_batch(texts, is_pretokenized=True, add_special_tokens=False)
         source = padded([[CLS, *e.ids[:MAX_SOURCE], SEP] for e in encoded])
-        starts, pieces, owners = [], [], []
+        parts: list[tuple[np.ndarray, ...]] = []
         count = rows = 0
         for i, (tokens, text, e) in enumerate(zip(told, texts, encoded)):
             at = np.flatnonzero(self.begins[tokens])
@@ -89,27 +104,31 @@ class States(nn.Module):
             # A word that is cut off has no mean.
             whole = len(text) if len(e.ids) <= MAX_SOURCE else int(owner[-1])
             kept = np.flatnonzero(owner < whole)
-            starts.append(i * ids.shape[1] + 1 + at[:whole])
-            pieces.append(i * source.shape[1] + 1 + kept)
-            owners.append(count + owner[kept])
+            holder = np.cumsum(self.begins[tokens]) - 1
+            held = np.flatnonzero((holder >= 0) & (holder < whole))
+            first = i * ids.shape[1] + 1
+            parts.append((
+                first + at[:whole], first + held, count + holder[held],
+                i * source.shape[1] + 1 + kept, count + owner[kept],
+            ))  # fmt: skip
             count += whole
         if count < 2:  # one word has no variance
             return None
-        flat = [torch.from_numpy(np.concatenate(each)).to(ids.device) for each in (starts, pieces, owners)]
-        return Words(flat[0], source.to(ids.device), flat[1], flat[2], rows)
+        flat = [torch.from_numpy(np.concatenate(each)).to(ids.device) for each in zip(*parts)]
+        return Words(*flat[:3], source.to(ids.device), *flat[3:], rows)
 
     @torch.no_grad()
     def wanted(self, words: Words) -> Tensor:
         """The teacher's state of each word (words, hidden): the mean over its pieces."""
         with torch.autocast(words.source.device.type, dtype=torch.bfloat16):
-            states = self.teacher.encode(words.source)[0].float().flatten(0, 1)[words.pieces]
-        total = states.new_zeros(len(words.starts), states.shape[1]).index_add_(0, words.owners, states)
-        return total / torch.bincount(words.owners, minlength=len(total))[:, None]
+            states = self.teacher.encode(words.source)[0].float().flatten(0, 1)
+        return means(states, words.pieces, words.owners, len(words.starts))
 
     def error(self, ids: Tensor, prompt: Tensor) -> Tensor:
         """Mean squared error over the variance of what is wanted, for what the student has just seen."""
         assert self.seen is not None
-        seen, self.seen = self.seen.flatten(0, 1), None
+        # An encoder saw no more than the prompts.
+        seen, self.seen = F.pad(self.seen, (0, 0, 0, ids.shape[1] - self.seen.shape[1])).flatten(0, 1), None
         words = self.words(ids, prompt)
         self.rows += len(ids)
         if words is None:
@@ -117,6 +136,9 @@ class States(nn.Module):
             return 0.0 * (self.head.weight.sum() + self.head.bias.sum())
         self.matched += words.rows
         want = self.wanted(words)
+        if self.direct:
+            said = means(seen.float(), words.tokens, words.holders, len(words.starts))
+            return F.mse_loss(said, want) / want.var(0).mean().clamp(min=1e-6)
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
             said = self.head(F.rms_norm(seen[words.starts].float(), seen.shape[-1:]))
         return F.mse_loss(said.float(), want) / want.var(0).mean().clamp(min=1e-6)
@@ -127,12 +149,16 @@ class States(nn.Module):
         return loss + self.weight * self.error(ids, prompt) if self.weight else loss
 
 
-def states_of(objective: Objective, folder: Path, weight: float, tokenizer: Tokenizer) -> States:
-    """The objective with the states of the copying teacher in `folder`. Raises ClickException where it is none."""
+def teacher_at(folder: Path) -> tuple[CopyTeacher, Tokenizer]:
+    """The copying teacher in `folder` and its tokenizer. Raises ClickException where there is none."""
     try:
-        teacher, pieces = load_teacher(folder)
+        return load_teacher(folder)
     except (OSError, KeyError, RuntimeError) as error:
         raise click.ClickException(
             f"{folder} holds no copying teacher; train one with training.copy_teacher"
         ) from error
-    return States(objective, tokenizer, teacher, pieces, weight)
+
+
+def states_of(objective: Objective, folder: Path, weight: float, tokenizer: Tokenizer) -> States:
+    """The objective with the states of the copying teacher in `folder`. Raises ClickException where it is none."""
+    return States(objective, tokenizer, *teacher_at(folder), weight)
