@@ -15,19 +15,13 @@ from wtname import models, pairs
 TOKENIZER = models.PACKAGED.with_name(models.TOKENIZER)
 TOKENS = 1 + max(tokenizer_at(TOKENIZER).get_vocab(with_added_tokens=True).values())
 CONTEXT = 256
-Writer = gguf.GGUFWriter
 
 
-def make(folder: Path, **more: Any) -> Path:
-    """A namer and its encoder in a folder, under the names of an installed model; where the namer is. `more` is for
-    `encoder` and `namer`, those whose names begin so without that beginning."""
+def make(folder: Path, pair: str | None = "aa11") -> Path:
+    """A namer and its encoder in a folder, under the names of an installed model; where the namer is."""
     folder.mkdir(parents=True, exist_ok=True)
-    split = {
-        part: {key.removeprefix(f"{part}_"): value for key, value in more.items() if key.startswith(f"{part}_")}
-        for part in ("encoder", "namer")
-    }
-    encoder(folder / models.ENCODER, **split["encoder"])
-    return namer(folder / models.GGUF, **split["namer"])
+    encoder(folder / models.ENCODER, pair=pair)
+    return namer(folder / models.GGUF, pair=pair)
 
 
 def encoder(
@@ -39,12 +33,12 @@ def encoder(
     tokens: int = TOKENS,
     seed: int = 1,
 ) -> Path:
-    """A BERT of two layers without a vocabulary."""
+    """A BERT of three layers without a vocabulary."""
     inner = 2 * width
-    writer = Writer(str(path), "bert")
+    writer = gguf.GGUFWriter(str(path), "bert")
     writer.add_context_length(context)
     writer.add_embedding_length(width)
-    writer.add_block_count(2)
+    writer.add_block_count(3)
     writer.add_feed_forward_length(inner)
     writer.add_head_count(4)
     writer.add_layer_norm_eps(1e-12)
@@ -53,11 +47,10 @@ def encoder(
     writer.add_vocab_size(tokens)
     writer.add_tokenizer_model("none")
     writer.add_token_type_count(1)
-    if pair is not None:
-        writer.add_string(pairs.PAIR_KEY, pair)
+    tell(writer, pairs.PAIR_KEY, pair)
     shapes = {"token_embd": (tokens, width), "position_embd": (context, width), "token_types": (1, width)}
     norms = {"token_embd_norm": width}
-    for at in range(2):
+    for at in range(3):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             shapes[f"blk.{at}.{name}"] = (width, width)
         shapes |= {f"blk.{at}.ffn_up": (inner, width), f"blk.{at}.ffn_down": (width, inner)}
@@ -70,13 +63,13 @@ def namer(
     path: Path, *, pair: str | None = "aa11", encoder: Any = models.ENCODER, width: int = 64, prefix: bool = True,
     seed: int = 2,
 ) -> Path:  # fmt: skip
-    """A Llama of one layer with the tokenizer of the package."""
+    """A Llama of two layers with the tokenizer of the package."""
     inner = 2 * width
-    writer = Writer(str(path), "llama")
+    writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(width)
-    writer.add_block_count(1)
+    writer.add_block_count(2)
     writer.add_feed_forward_length(inner)
     writer.add_head_count(4)
     writer.add_head_count_kv(4)
@@ -84,18 +77,25 @@ def namer(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(TOKENS)
     writer.add_bool("wtname.prefix_lm", prefix)
-    if pair is not None:
-        writer.add_string(pairs.PAIR_KEY, pair)
-    if isinstance(encoder, int):
-        writer.add_uint32(pairs.ENCODER_KEY, encoder)
-    elif encoder is not None:
-        writer.add_string(pairs.ENCODER_KEY, encoder)
+    tell(writer, pairs.PAIR_KEY, pair)
+    tell(writer, pairs.ENCODER_KEY, encoder)
     add_tokenizer(writer, TOKENIZER, TOKENS)
-    shapes = {"token_embd": (TOKENS, width), "blk.0.ffn_gate": (inner, width), "blk.0.ffn_up": (inner, width)}
-    shapes |= {f"blk.0.{name}": (width, width) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
-    shapes["blk.0.ffn_down"] = (width, inner)
-    norms = dict.fromkeys(("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"), width)
+    shapes = {"token_embd": (TOKENS, width)}
+    norms = {"output_norm": width}
+    for at in range(2):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            shapes[f"blk.{at}.{name}"] = (width, width)
+        shapes |= dict.fromkeys((f"blk.{at}.ffn_gate", f"blk.{at}.ffn_up"), (inner, width))
+        shapes[f"blk.{at}.ffn_down"] = (width, inner)
+        norms |= dict.fromkeys((f"blk.{at}.attn_norm", f"blk.{at}.ffn_norm"), width)
     return write(writer, path, shapes, norms, [], seed)
+
+
+def tell(writer: Any, key: str, value: str | int | None) -> None:
+    """Put a value into the metadata, be it empty, too."""
+    if value is not None:
+        kind = gguf.GGUFValueType.STRING if isinstance(value, str) else gguf.GGUFValueType.UINT32
+        writer.add_key_value(key, value, kind)
 
 
 def write(
