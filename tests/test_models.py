@@ -11,12 +11,16 @@ from tests.conftest import Run
 from wtname import gguf_header, models, naming
 from wtname.errors import ModelError
 
-WHOLE = models.PACKAGED.stat().st_size
+# What the model in the package is made of, one file or two.
+PARTS = [part for part in models.parts(models.PACKAGED) if part]
+BESIDE = {part.name: part.read_bytes() for part in PARTS[1:]}
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The packaged model under a name of its own."""
+    """The packaged model under a name of its own; its encoder, where it has one, keeps its."""
+    for name, data in BESIDE.items():
+        (tmp_path / name).write_bytes(data)
     path = tmp_path / "copy.gguf"
     path.write_bytes(models.PACKAGED.read_bytes())
     return path
@@ -97,10 +101,10 @@ def test_path(run: Run, tmp_path: Path) -> None:
 def test_info(run: Run) -> None:
     facts = json.loads(run("model", "info", "--json").stdout)
     assert facts["path"] == str(models.PACKAGED)
-    assert facts["bytes"] == WHOLE < 12e6
+    assert facts["bytes"] == sum(part.stat().st_size for part in PARTS) < 14e6
     assert facts["sha256"] == hashlib.sha256(models.PACKAGED.read_bytes()).hexdigest()
     assert facts["architecture"] == "llama"
-    assert 1e6 < facts["parameters"] < 20e6
+    assert 1e6 < facts["parameters"] < 40e6
     assert facts["vocabulary"] >= 1000
     assert facts["layers"] >= 1
     assert f"sha256        {facts['sha256']}" in run("model", "info").stdout
@@ -119,15 +123,15 @@ def test_install(run: Run, copy: Path, from_folder: bool) -> None:
     assert said["path"] == str(place)
     assert said["sha256"] == models.sha256(place) == models.sha256(models.PACKAGED)
     assert naming.NAME.fullmatch(said["trial"])
-    assert sorted(contents(models.home())) == [models.GGUF, models.TOKENIZER][: 1 + from_folder]
+    assert contents(models.home()).keys() == {models.GGUF, *BESIDE, *([models.TOKENIZER] if from_folder else [])}
     assert models.find().by == "user"
 
 
 def test_install_the_packaged_one(run: Run) -> None:
     done = run("model", "install")
-    assert done.stdout == f"{models.sha256(models.PACKAGED)}  {models.home() / models.GGUF}\n"
+    assert done.stdout == "".join(f"{models.sha256(part)}  {models.home() / part.name}\n" for part in PARTS)
     assert contents(models.home()) == {
-        name: (models.PACKAGED.parent / name).read_bytes() for name in (models.GGUF, models.TOKENIZER)
+        name: (models.PACKAGED.parent / name).read_bytes() for name in (models.GGUF, *BESIDE, models.TOKENIZER)
     }
 
 
@@ -141,7 +145,7 @@ def test_install_again_over_itself(run: Run) -> None:
 def test_tokenizer_of_another_model_goes(run: Run, copy: Path) -> None:
     install_other(models.home())
     run("model", "install", str(copy))
-    assert contents(models.home()) == {models.GGUF: models.PACKAGED.read_bytes()}
+    assert contents(models.home()) == {models.GGUF: models.PACKAGED.read_bytes(), **BESIDE}
 
 
 @pytest.mark.parametrize("how", BROKEN)
