@@ -17,7 +17,7 @@ import llamas  # noqa: E402
 from conftest import invoke  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
-from training import distill, export_gguf  # noqa: E402
+from training import distill, export_gguf, train_tokenizer  # noqa: E402
 from training.copy_model import CLS, SEP, load_teacher  # noqa: E402
 from training.encoder import EncoderShape  # noqa: E402
 from training.grid import OnGrid, bits_of, snap, snapped  # noqa: E402
@@ -26,6 +26,7 @@ from training.labels import names_of  # noqa: E402
 from training.llama_folder import ENCODER  # noqa: E402
 from training.model import EncoderDecoder, Shape, Student, load, save  # noqa: E402
 from training.objective import Objective  # noqa: E402
+from training.word_pieces import trim  # noqa: E402
 from wtname import models, naming  # noqa: E402
 from wtname.engine import Engine  # noqa: E402
 
@@ -316,3 +317,119 @@ def test_quantising_what_is_on_the_grid_changes_no_weight(folder: Path, tmp_path
 def test_onnx_has_no_place_for_an_encoder(folder: Path, tmp_path: Path) -> None:
     result = invoke(export_gguf.main, "--student-dir", folder, "--out", tmp_path, "--format", "onnx", "--compare", 0)
     assert result.exit_code == 1 and "encoder" in result.stderr and result.stderr.count("\n") == 1
+
+
+# --- with the encoder's own word pieces ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pieces(here: Path) -> Path:
+    """A tokenizer of the teacher's word pieces, as the stage makes it from the rows."""
+    rows = here / "prompts.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": r.text, "name": r.name}) + "\n" for r in copying.ROWS))
+    args = ["--rows", rows, "--pieces", here / "copy", "--vocab-size", 300, "--out", here / "pieces"]
+    result = invoke(train_tokenizer.main, *args)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["kept"] == 1.0
+    return here / "pieces" / "tokenizer.json"
+
+
+def test_the_pieces_are_those_the_texts_use_and_what_a_namer_needs(here: Path, pieces: Path) -> None:
+    ours, theirs = (Tokenizer.from_file(str(path)) for path in (pieces, here / "copy" / "tokenizer.json"))
+    for text in ("please fix the parsers under pressure", "test logins"):
+        assert (
+            ours.encode(text, add_special_tokens=False).tokens == theirs.encode(text, add_special_tokens=False).tokens
+        )
+    assert ours.token_to_id("don") is None and ours.token_to_id("[CLS]") is None  # nobody says it
+    for single in (naming.USER, naming.ASSISTANT, naming.END, *naming.TYPES, naming.NONE):
+        assert len(ours.encode(f" {single}", add_special_tokens=False).ids) == 1
+    rendered = naming.render("fix parsers") + naming.render_name("fix-parsers")
+    assert ours.encode(rendered, add_special_tokens=False).tokens == [
+        naming.USER, "fix", "parser", "##s", naming.ASSISTANT, "fix", "parser", "##s", naming.END,
+    ]  # fmt: skip
+    assert ours.decode(ours.encode(" fix parsers", add_special_tokens=False).ids) == "fix parsers"
+
+
+@pytest.mark.parametrize(
+    ("size", "of", "said"), [(300, "tokenizer.json", "no word pieces"), (10, "copy/tokenizer.json", "no room")]
+)
+def test_pieces_that_cannot_be_had(size: int, of: str, said: str, here: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        trim(Tokenizer.from_file(str(here / of)), [], size)
+
+
+def test_with_its_own_pieces_the_encoder_says_the_same(here: Path, pieces: Path) -> None:
+    teacher, theirs = load_teacher(here / "copy")
+    ours = Tokenizer.from_file(str(pieces))
+    student = inherit(teacher, theirs, ours, Shape(ours.get_vocab_size(), 384, 1, 6, 96), 0.0).eval()
+    text = "please fix the parsers under pressure"
+    a = ours.encode(naming.render(text), add_special_tokens=False).ids
+    b = [CLS, *theirs.encode(text, add_special_tokens=False).ids, SEP]
+    with torch.no_grad():
+        said = student.encoder(torch.tensor([a]), torch.tensor([len(a)]))
+        assert torch.allclose(said, teacher.encode(torch.tensor([b]))[0], atol=0.02)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_encoder_neither_learns_nor_drops(frozen: bool) -> None:
+    torch.manual_seed(1)
+    model = EncoderDecoder(Shape(50, 64, 1, 4, 96, prefix=True), EncoderShape(1, 4, 96), 0.5).train()
+    model.frozen = frozen
+    ids, end = torch.tensor([[3, 4, 5, 6]]), torch.tensor([3])
+    vectors = [model.embed(ids, end, None, None)[0, :3] for _ in range(2)]
+    assert torch.equal(*vectors) is frozen
+    model(ids, end).sum().backward()
+    assert all((p.grad is None) is frozen for p in model.encoder.parameters())
+    assert model.layers[0].mlp["up_proj"].weight.grad is not None
+
+
+@pytest.fixture(scope="module")
+def spelt(here: Path, pieces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student of random weights that has these pieces."""
+    place = tmp_path_factory.mktemp("spelt") / "model"
+    save(model_of(Tokenizer.from_file(str(pieces)).get_vocab_size()), place, tokenizer=pieces)
+    return place
+
+
+def test_llama_cpp_splits_into_the_same_pieces(spelt: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke(export_gguf.main, "--student-dir", spelt, "--out", out, "--type", "f16", "--least-agree", 1)
+    assert result.exit_code == 0, result.output  # 200 seeds are read alike, and named alike
+    ours = Tokenizer.from_file(str(spelt / "tokenizer.json"))
+    engine = Engine(out / "f16" / models.GGUF)
+    try:
+        for text in ("unbekannt", "don't", "café", "x86_64 (v2.10)", "zqx", "\N{SNOWMAN}", "ＦＩＸ", "", "naïve—dash"):
+            rendered = naming.render(text)
+            assert engine.tokenize(rendered) == ours.encode(rendered, add_special_tokens=False).ids, text
+    finally:
+        engine.close()
+
+
+UNLIKE = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": {"type": "Lowercase"}},
+        {"normalizer": {**UNLIKE, "lowercase": False}},
+        {"pre_tokenizer": {"type": "Whitespace"}},
+    ],
+)
+def test_pieces_that_llama_cpp_would_split_otherwise_are_refused(
+    change: dict[str, object], spelt: Path, tmp_path: Path
+) -> None:
+    spec = json.loads((spelt / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**spec, **change}))
+    args = [
+        "--student-dir",
+        spelt,
+        "--tokenizer",
+        tmp_path / "tokenizer.json",
+        "--out",
+        tmp_path / "out",
+        "--compare",
+        0,
+    ]
+    result = invoke(export_gguf.main, *args)
+    assert result.exit_code == 1 and "BERT's uncased" in result.stderr and result.stderr.count("\n") == 1

@@ -32,7 +32,7 @@ from training.inherit import inherit
 from training.labels import Namer, fill, in_parts, names_in
 from training.llama_folder import tokenizer_at
 from training.loop import Average, Checkpoint, Plan, fit, launched
-from training.model import Shape, Student, load, save
+from training.model import EncoderDecoder, Shape, Student, load, save
 from training.objective import Objective, exact_match, optimizers, validation_loss
 from training.rows import examples, mixed, packed, texts_in
 from training.stage import report
@@ -163,6 +163,9 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
               help="A copying teacher's folder: its encoder reads the prompt, the student writes.")  # fmt: skip
 @click.option("--encoder-lr", default=1.5e-4, help="Peak rate of the encoder, where there is one.")
 @click.option(
+    "--frozen-share", default=0.0, help="Share of the budget, at its start, in which the encoder does not learn."
+)
+@click.option(
     "--grid-share", default=0.0, help="Share of the budget, at its end, in which weights are held to Q4_0's grid."
 )
 @click.option("--epochs", default=15.0)
@@ -219,6 +222,8 @@ def main(command: click.Context, **options: Any) -> None:
     def shared(share: float) -> None:
         if states and o.states_share:
             states.weight = o.states_weight * max(0.0, 1 - share / o.states_share)
+        if isinstance(student, EncoderDecoder):
+            student.frozen = share < o.frozen_share
         on_grid = share >= 1 - o.grid_share
         if on_grid and module.active is False:  # None: a run that goes on has its average already
             average.restart()
@@ -268,8 +273,8 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
         raise click.UsageError("--states-weight is 0 or more")
     if not o.states and "states_share" in given:
         raise click.UsageError("--states-share is of a copying teacher's states: give --states")
-    if not (0 <= o.states_share <= 1 and 0 <= o.grid_share <= 1):
-        raise click.UsageError("--states-share and --grid-share are from 0 to 1")
+    if not all(0 <= share <= 1 for share in (o.states_share, o.frozen_share, o.grid_share)):
+        raise click.UsageError("--states-share, --frozen-share and --grid-share are from 0 to 1")
     if o.encoder and o.embeddings:
         raise click.UsageError("--encoder brings its own vectors; leave out --embeddings")
     if o.init and (

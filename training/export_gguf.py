@@ -22,6 +22,7 @@ import numpy as np
 from training.llama_folder import TOKENIZER, LlamaFolder, has_encoder, tokenizer_at
 from training.stage import bar, report, whole
 from training.vocabulary import MARKERS, WORDS
+from training.word_pieces import GOES_ON
 from wtname import models, naming
 from wtname.engine import PREFIX_KEY, Engine, silence
 from wtname.errors import ModelError
@@ -96,6 +97,21 @@ def pre_tokenizer(spec: dict[str, Any]) -> str:
     return known[0]
 
 
+def check_word_pieces(spec: dict[str, Any]) -> str:
+    """The piece for what is unknown in a tokenizer.json of word pieces. Raises click.ClickException unless it splits
+    and lowers as BERT's uncased one, the only one of its kind that llama.cpp has."""
+    before, splits, model = spec.get("normalizer") or {}, spec.get("pre_tokenizer") or {}, spec["model"]
+    bert = (
+        before.get("type") == "BertNormalizer" and before.get("lowercase") and splits.get("type") == "BertPreTokenizer"
+    )
+    if not bert or model.get("continuing_subword_prefix") != GOES_ON:
+        raise click.ClickException(
+            "word pieces are supported as BERT's uncased tokenizer has them; use that one's rules"
+        )
+    unknown: str = model["unk_token"]
+    return unknown
+
+
 def add_tokenizer(writer: gguf.GGUFWriter, path: Path, vocab: int) -> None:
     """Put a tokenizer.json into a GGUF for a model of `vocab` rows."""
     tokenizer = tokenizer_at(path)
@@ -107,11 +123,26 @@ def add_tokenizer(writer: gguf.GGUFWriter, path: Path, vocab: int) -> None:
         pieces[at], kinds[at] = piece, gguf.TokenType.NORMAL
     for token in spec["added_tokens"]:
         kinds[token["id"]] = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre_tokenizer(spec))
+    if spec["model"]["type"] == "WordPiece":
+        unknown = ids[check_word_pieces(spec)]
+        writer.add_tokenizer_model("bert")
+        # As llama.cpp has them: a word's first piece is marked, and not those that go on.
+        pieces = [
+            piece if kind != gguf.TokenType.NORMAL or at == unknown else
+            piece.removeprefix(GOES_ON) if piece.startswith(GOES_ON) else f"\u2581{piece}"
+            for at, (piece, kind) in enumerate(zip(pieces, kinds))
+        ]  # fmt: skip
+        kinds[unknown] = gguf.TokenType.UNKNOWN
+        writer.add_unk_token_id(unknown)
+        for add in (writer.add_bos_token_id, writer.add_sep_token_id, writer.add_mask_token_id):
+            add(ids[naming.END])  # BERT's own markers have other numbers; none of them is used
+        writer.add_add_eos_token(False)
+    else:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(pre_tokenizer(spec))
+        writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in spec["model"]["merges"]])
     writer.add_token_list(pieces)
     writer.add_token_types(kinds)
-    writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in spec["model"]["merges"]])
     writer.add_eos_token_id(ids[naming.END])
     writer.add_pad_token_id(ids[naming.END])
     writer.add_add_bos_token(False)

@@ -11,6 +11,7 @@ from training.copy_model import CLS, SEP, CopyTeacher, EncoderLayer
 from training.encoder import EncoderShape
 from training.llama_folder import Shape
 from training.model import EncoderDecoder
+from training.word_pieces import GOES_ON, begins
 from wtname import naming
 
 UNKNOWN = 100  # BERT's piece for what it has no pieces for
@@ -22,15 +23,15 @@ def vectors(teacher: CopyTeacher, pieces: Tokenizer, tokenizer: Tokenizer) -> Te
     known = pieces.get_vocab()
     tokens = tokenizer.get_vocab()
     out = table[UNKNOWN].repeat(max(tokens.values()) + 1, 1)
-    for token, at in tokens.items():
-        begins, word = token.startswith("Ġ"), token.removeprefix("Ġ")
-        if token in (naming.USER, naming.ASSISTANT):
-            out[at] = table[CLS if token == naming.USER else SEP]
-        elif word.isascii() and word:
-            inside = known.get("##" + word)
-            split = pieces.encode(word, add_special_tokens=False).ids if begins or inside is None else [inside]
+    for marker, piece in ((naming.USER, CLS), (naming.ASSISTANT, SEP), (naming.END, SEP)):
+        out[tokens[marker]] = table[piece]
+    for token, first in begins(tokenizer).items():
+        word = token.removeprefix("Ġ").removeprefix(GOES_ON)
+        if word and word.isascii():
+            inside = known.get(GOES_ON + word)
+            split = pieces.encode(word, add_special_tokens=False).ids if first or inside is None else [inside]
             if split:
-                out[at] = table[split].mean(0)
+                out[tokens[token]] = table[split].mean(0)
     return out
 
 

@@ -147,6 +147,7 @@ class EncoderDecoder(Student):
         super().__init__(shape, dropout)
         self.encoder = Encoder(encoder, shape.vocab, shape.hidden, shape.context)
         self.encoder.dropout = dropout
+        self.frozen = False  # whether the encoder stays as it is, while the decoder learns to read it
 
     def embed(self, ids: Tensor, prompt: Tensor | None, known: Known | None, blank: Tensor | None) -> Tensor:
         """The encoder's states in the prompt's columns, the tokens' vectors in those after them."""
@@ -154,7 +155,9 @@ class EncoderDecoder(Student):
         if prompt is None:
             return vectors
         length = int(prompt.max())
-        states = self.encoder(ids[:, :length], prompt, blank).to(vectors.dtype)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            self.encoder.train(self.training and not self.frozen)
+            states = self.encoder(ids[:, :length], prompt, blank).to(vectors.dtype)
         states = F.pad(states, (0, 0, 0, ids.shape[1] - length))
         read = torch.arange(ids.shape[1], device=ids.device) < prompt[:, None]
         return torch.where(read[..., None], states, vectors)

@@ -21,9 +21,9 @@ from training.batches import padded
 from training.copy_model import CLS, MAX_SOURCE, SEP, CopyTeacher, load_teacher
 from training.model import EncoderDecoder
 from training.objective import Objective
+from training.word_pieces import begins
 
 RATE = 2e-3  # peak, for the head
-SPACES = ("Ġ", "▁")  # how byte-level and SentencePiece vocabularies write the space before a word
 
 
 class Words(NamedTuple):
@@ -63,7 +63,7 @@ class States(nn.Module):
         self.pieces = pieces
         self.weight = weight
         self.begins = np.zeros(student.shape.vocab, dtype=bool)
-        self.begins[[i for token, i in tokenizer.get_vocab().items() if token.startswith(SPACES)]] = True
+        self.begins[[tokenizer.token_to_id(token) for token, first in begins(tokenizer).items() if first]] = True
         self.rows = self.matched = 0
         self.seen: Tensor | None = None
         if isinstance(student, EncoderDecoder):

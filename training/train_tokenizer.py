@@ -1,6 +1,7 @@
-"""Train the byte-level BPE tokenizer on cleaned prompts and names.
+"""Train the byte-level BPE tokenizer on cleaned prompts and names, or take the word pieces they need from an encoder's.
 
 python -m training.train_tokenizer --data DATA --out models/tokenizer
+python -m training.train_tokenizer --data DATA --pieces models/minilm --out models/tokenizer
 python -m training.train_tokenizer --rows data/train.jsonl --vocab-size 4096 --out models/tokenizer
 """
 
@@ -14,8 +15,10 @@ import click
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.corpus import data_file, held_out, read_jsonl
+from training.llama_folder import TOKENIZER, tokenizer_at
 from training.stage import bar, report
 from training.vocabulary import MARKERS, complete, save_tokenizer
+from training.word_pieces import trim
 from wtname import naming
 
 
@@ -70,9 +73,13 @@ def train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
     "--out", type=click.Path(path_type=Path), default=Path("models/tokenizer"),
     help="A folder for tokenizer.json and tokenizer_config.json, or a path that ends in .json.",
 )  # fmt: skip
+@click.option("--pieces", type=click.Path(path_type=Path, exists=True),
+              help="A pretrained encoder's folder: keep of its word pieces those that are used most.")  # fmt: skip
 @click.option("--vocab-size", default=8192)
 @click.option("--limit", default=430_000, help="Raw titles of --data to read; a sixth as many commit bodies.")
-def main(data: Path | None, rows: tuple[Path, ...], out: Path, vocab_size: int, limit: int) -> None:
+def main(
+    data: Path | None, rows: tuple[Path, ...], out: Path, pieces: Path | None, vocab_size: int, limit: int
+) -> None:  # fmt: skip
     """Train on --data, --rows or both. The same text gives the same ids here, in transformers and in llama.cpp."""
     if not data and not rows:
         raise click.UsageError("give --rows FILE or --data FOLDER to learn from")
@@ -84,12 +91,17 @@ def main(data: Path | None, rows: tuple[Path, ...], out: Path, vocab_size: int, 
         lines: Iterable[str] = itertools.chain.from_iterable(named(path, held) for path in rows)
         if data:
             lines = itertools.chain(lines, texts(data, held, limit))
-        tokenizer = train(bar(lines, "texts"), vocab_size)
+        lines, covered = bar(lines, "texts"), None
+        if pieces:
+            tokenizer, covered = trim(tokenizer_at(pieces / TOKENIZER), lines, vocab_size)
+        else:
+            tokenizer = train(lines, vocab_size)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise click.ClickException(f"a row or a file cannot be read: {error!r}; rows are {{prompt, name}}") from error
     path = out if out.suffix == ".json" else out / "tokenizer.json"
     save_tokenizer(tokenizer, path)
-    report("train_tokenizer", vocab=tokenizer.get_vocab_size(), out=str(path))
+    kept = {} if covered is None else {"kept": round(covered, 4)}
+    report("train_tokenizer", vocab=tokenizer.get_vocab_size(), **kept, out=str(path))
 
 
 if __name__ == "__main__":
