@@ -262,13 +262,11 @@ def test_facts_are_of_both(run: Run, good: Path, single: Path) -> None:
     assert "encoder" not in alone and alone["bytes"] == single.stat().st_size
 
 
-def test_doctor_and_bench(run: Run, pair: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_tells_of_both(run: Run, pair: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     model = next(line for line in run("doctor", "--model", str(pair)).stdout.splitlines() if " model: " in line)
     assert model.startswith("ok") and ", names: " in model
     assert models.sha256(pair / GGUF) in model and f"{ENCODER} sha256 {models.sha256(pair / ENCODER)}" in model
-    report = json.loads(run("bench", "-n", "2", "--cold", "0", "--json", "--model", str(pair)).stdout)
-    assert report["by_model"] == 2
     (pair / ENCODER).unlink()
     lines = run("doctor", "--model", str(pair)).stdout.splitlines()
     at = next(i for i, line in enumerate(lines) if " model: " in line)
