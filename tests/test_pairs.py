@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -288,7 +289,7 @@ def test_a_deadline_stops_both(good: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells what is mapped")
 def test_what_is_closed_or_never_came_up_is_given_back(pair: Path) -> None:
     def mapped() -> int:
-        return Path("/proc/self/maps").read_text().count(str(pair))
+        return Path("/proc/self/maps").read_bytes().count(os.fsencode(pair))
 
     prompt = naming.clean(TASK)
     names = []
