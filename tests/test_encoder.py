@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ pytest.importorskip("accelerate")
 import copying  # noqa: E402
 import gguf  # noqa: E402
 import llamas  # noqa: E402
-from conftest import invoke  # noqa: E402
+from conftest import ROOT, invoke  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from training import distill, export_gguf, train_tokenizer  # noqa: E402
@@ -180,6 +183,25 @@ def test_distilled_on_the_grid_it_names_the_same_in_four_bits(here: Path, tmp_pa
     assert [n.name for n in named] == [row.name for row in copying.ROWS]
     state = model.state_dict()
     assert [name for name, w in snapped(state).items() if not torch.equal(w, state[name])] == []
+
+
+def test_two_processes_learn_beside_a_frozen_encoder_and_then_on_the_grid(here: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+        "--main_process_port", "0", "-m", "training.distill", "--tokenizer", here / "tokenizer.json", "--mix",
+        f"{here / 'rows.jsonl'}:1", "--encoder", here / "copy", "--student-hidden", 384, "--student-heads", 6,
+        "--student-inner", 96, "--student-layers", 1, "--frozen-share", 0.3, "--states", here / "copy",
+        "--states-share", 0.6, "--grid-share", 0.3, "--epochs", 6, "--batch-tokens", 64, "--cpu", "--out",
+        tmp_path / "two",
+    ]  # fmt: skip
+    result = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["processes"] == 2 and figures["steps"] >= 6
+    assert isinstance(load(tmp_path / "two"), EncoderDecoder)
 
 
 @pytest.mark.parametrize(

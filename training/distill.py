@@ -30,7 +30,7 @@ from training.corpus import Example, Packed, encode
 from training.grid import OnGrid, snapped
 from training.inherit import inherit
 from training.labels import Namer, fill, in_parts, names_in
-from training.llama_folder import tokenizer_at
+from training.llama_folder import has_encoder, tokenizer_at
 from training.loop import Average, Checkpoint, Plan, fit, launched
 from training.model import EncoderDecoder, Shape, Student, load, save
 from training.objective import Objective, exact_match, optimizers, validation_loss
@@ -192,7 +192,7 @@ def main(command: click.Context, **options: Any) -> None:
         options |= {name: path for name, path in CHAIN.items() if name not in given}
     o = SimpleNamespace(**options)
     check(o, given)
-    accelerator = launched(o.cpu)
+    accelerator = launched(o.cpu, idle=bool(o.encoder or (o.init and has_encoder(o.init))))
     torch.manual_seed(o.seed)
     tokenizer_path, tokenizer = tokenizer_from(o.tokenizer, [o.teacher, o.init])
     end = tokenizer.token_to_id(naming.END)

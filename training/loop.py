@@ -121,11 +121,13 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def launched(cpu: bool) -> Accelerator:
-    """This process among those that `accelerate launch` started, alone as well; the stages cast to bf16 themselves."""
-    from accelerate import Accelerator
+def launched(cpu: bool, idle: bool = False) -> Accelerator:
+    """This process among those that `accelerate launch` started, alone as well; the stages cast to bf16 themselves.
+    `idle`: some weights get no gradient at times, for which several processes have to look."""
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    return Accelerator(cpu=cpu, mixed_precision="no")
+    how = DistributedDataParallelKwargs(find_unused_parameters=idle)
+    return Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[how])
 
 
 def share_out(batches: Sequence[T], rank: int, world: int) -> Sequence[T]:

@@ -72,7 +72,8 @@ class States(nn.Module):
             student.layers[len(student.layers) * 2 // 3].register_forward_hook(self._see)
 
     def _see(self, layer: nn.Module, _: object, out: Tensor) -> None:
-        self.seen = out if layer.training else None
+        # Not the layer's own word: a frozen encoder does not train, and is seen all the same.
+        self.seen = out if self.objective.student.training else None
 
     def learner(self) -> nn.ModuleDict:
         """What learns, and what a checkpoint has to hold: the student and the head, which no encoder needs."""
