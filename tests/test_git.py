@@ -284,6 +284,8 @@ def test_one_line(text: str, line: str) -> None:
         ("failed to read /x/.git/worktrees/wt-x/commondir: Success", True),
         ("could not create directory of '/x/.git/worktrees/wt-x': No such file or directory", True),
         ("a branch named 'wt-x' already exists", True),
+        ("Invalid path '/x/.git/worktrees/wt-x-3': No such file or directory", True),
+        ("Invalid path '/x/wt-x-3': No such file or directory", False),
         ("invalid reference: x.lock", False),
         ("'/x/worktrees/wt-x' already exists", False),
         ("could not create leading directories of '/x/.git/y': No space left on device", False),

@@ -21,7 +21,8 @@ from wtname.errors import GitError, WtnameError
 _BUSY = re.compile(
     r"\.lock'|(?:could not|cannot|unable to) lock|could not create directory of '.*worktrees"
     r"|branch named '.*' already exists"
-    r"|[/\\]worktrees[/\\][^/\\]+[/\\](?:commondir|gitdir|HEAD)\b",
+    r"|[/\\]worktrees[/\\][^/\\]+[/\\](?:commondir|gitdir|HEAD)\b"
+    r"|invalid path '.*[/\\]worktrees[/\\][^/\\]+': No such file",
     re.I,
 )
 
