@@ -369,7 +369,9 @@ def test_a_run_cut_off_while_it_is_measured_is_not_trained_again(
     cut_off: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.Tensor, "backward", again)
+    before = (tmp_path / "s" / "model.safetensors").read_bytes()
     assert done(*cut_off)["exact"] is not None
+    assert (tmp_path / "s" / "model.safetensors").read_bytes() == before
     assert not (tmp_path / "s.checkpoints").exists()
 
 

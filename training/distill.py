@@ -224,7 +224,7 @@ def main(command: click.Context, **options: Any) -> None:
             states.weight = o.states_weight * max(0.0, 1 - share / o.states_share)
         if isinstance(student, EncoderDecoder):
             student.frozen = share < o.frozen_share
-        on_grid = share >= 1 - o.grid_share
+        on_grid = o.grid_share > 0 and share >= 1 - o.grid_share  # without it, not even once all is done
         if on_grid and module.active is False:  # None: a run that goes on has its average already
             average.restart()
         module.active = on_grid

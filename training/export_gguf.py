@@ -47,12 +47,6 @@ TEXTS = (
 )
 
 
-def parts(namer: Path) -> list[Path]:
-    """A model's files: its namer, and its encoder where it has one."""
-    encoder = namer.with_name(models.ENCODER)
-    return [namer, encoder] if namer.name == models.GGUF and encoder.exists() else [namer]
-
-
 def permute(weight: np.ndarray, heads: int) -> np.ndarray:
     """Rows of a query or key projection from transformers' halves to llama.cpp's interleaved rotary pairs."""
     rows, columns = weight.shape
@@ -346,8 +340,9 @@ def main(
         agree = agreement.measure(student_dir, tokenizer, files, texts, threads=threads) if texts else {}
     except ModelError as error:
         raise click.ClickException(f"{student_dir}: {error}") from error
+    files_of = models.parts if form == "gguf" else lambda path: (path,)
     report("export_gguf", format=form, compared=len(texts), files={
-        kind: {"path": str(path), "bytes": sum(part.stat().st_size for part in parts(path)),
+        kind: {"path": str(path), "bytes": sum(part.stat().st_size for part in files_of(path) if part),
                "sha256": sha256(path), "agree": agree.get(kind)}
         for kind, path in files.items()})  # fmt: skip
     if poor := [f"{kind} ({share:.1%})" for kind, share in agree.items() if share < least_agree]:
