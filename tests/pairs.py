@@ -11,17 +11,18 @@ import numpy as np
 from training.export_gguf import add_tokenizer
 from training.llama_folder import tokenizer_at
 from wtname import models, pairs
+from wtname.engine import POINTER_KEY
 
 TOKENIZER = models.PACKAGED.with_name(models.TOKENIZER)
 TOKENS = 1 + max(tokenizer_at(TOKENIZER).get_vocab(with_added_tokens=True).values())
 CONTEXT = 256
 
 
-def make(folder: Path, pair: str | None = "aa11") -> Path:
+def make(folder: Path, pair: str | None = "aa11", pointer: int = 0) -> Path:
     """A namer and its encoder in a folder, under the names of an installed model; where the namer is."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder(folder / models.ENCODER, pair=pair)
-    return namer(folder / models.GGUF, pair=pair)
+    return namer(folder / models.GGUF, pair=pair, pointer=pointer)
 
 
 def encoder(
@@ -61,10 +62,11 @@ def encoder(
 
 def namer(
     path: Path, *, pair: str | None = "aa11", encoder: Any = models.ENCODER, width: int = 64, prefix: bool = True,
-    seed: int = 2,
+    seed: int = 2, pointer: int | str = 0,
 ) -> Path:  # fmt: skip
     """A Llama of two layers with the tokenizer of the package."""
     inner = 2 * width
+    rows = TOKENS + 2 * (pointer if isinstance(pointer, int) and pointer < TOKENS // 2 else 0)
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)
@@ -75,12 +77,13 @@ def namer(
     writer.add_head_count_kv(4)
     writer.add_rope_dimension_count(width // 4)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(TOKENS)
+    writer.add_vocab_size(rows)
     writer.add_bool("wtname.prefix_lm", prefix)
     tell(writer, pairs.PAIR_KEY, pair)
     tell(writer, pairs.ENCODER_KEY, encoder)
-    add_tokenizer(writer, TOKENIZER, TOKENS)
-    shapes = {"token_embd": (TOKENS, width)}
+    tell(writer, POINTER_KEY, pointer or None)
+    add_tokenizer(writer, TOKENIZER, rows)
+    shapes = {"token_embd": (rows, width)}
     norms = {"output_norm": width}
     for at in range(2):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):

@@ -41,22 +41,23 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def model_of(vocab: int, seed: int = 1) -> EncoderDecoder:
+def model_of(vocab: int, seed: int = 1, pointer: int = 0) -> EncoderDecoder:
     """Random weights, large enough to tell names apart."""
     torch.manual_seed(seed)
-    model = EncoderDecoder(Shape(vocab, 64, 2, 4, 96, 256, prefix=True), EncoderShape(2, 4, 128)).eval()
+    shape = Shape(vocab + 2 * pointer, 64, 2, 4, 96, 256, prefix=True, pointer=pointer)
+    model = EncoderDecoder(shape, EncoderShape(2, 4, 128)).eval()
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2) if p.dim() == 2 else None
     return model
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[0, 32], ids=["plain", "pointer"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Such a model, saved with its tokenizer."""
     place = tmp_path_factory.mktemp("pair")
     tokenizer = llamas.byte_level()
     tokenizer.save(str(place / "tokenizer.json"))
-    save(model_of(tokenizer.get_vocab_size()), place / "model", tokenizer=place)
+    save(model_of(tokenizer.get_vocab_size(), pointer=request.param), place / "model", tokenizer=place)
     return place / "model"
 
 
@@ -98,7 +99,7 @@ def test_the_prompt_is_read_both_ways_and_the_name_is_not_foreseen() -> None:
 def test_it_is_saved_and_read_again_and_makes_place_for_a_plain_one(folder: Path, tmp_path: Path) -> None:
     first = load(folder)
     assert isinstance(first, EncoderDecoder) and first.encoder.shape == EncoderShape(2, 4, 128)
-    want = model_of(first.shape.vocab).state_dict()
+    want = model_of(first.shape.tokens, pointer=first.shape.pointer).state_dict()
     assert all(torch.equal(w, want[name]) for name, w in first.state_dict().items())
     save(first, tmp_path)
     assert (tmp_path / ENCODER).exists()
@@ -293,10 +294,13 @@ def test_llama_cpps_scores_are_torchs(exported: Path, folder: Path) -> None:
         for prompt in llamas.PROMPTS:
             ids = engine.tokenize(naming.render(naming.clean(prompt).text))
             end = torch.tensor([len(ids)])
-            got = np.array(engine.read(ids)[: model.shape.vocab])
-            after = np.array(engine.write([(5, 0)], len(ids))[0][: model.shape.vocab])
+            got = np.array(engine.read(ids)[: model.shape.tokens])
+            after = np.array(engine.write([(5, 0)], len(ids))[0][: model.shape.tokens])
+            given = torch.tensor([[*ids, 5]])
             with torch.no_grad():
-                want = model.logits(model(torch.tensor([[*ids, 5]]), end))[0, -2:].numpy()
+                hidden = model(given, end)
+                copies = model.copies(given, end, hidden)
+                want = model.logits(hidden[0, -2:], copies and copies.of(torch.zeros(2, dtype=torch.long))).numpy()
             assert np.allclose(got, want[0], atol=0.05 * np.abs(want[0]).max())
             assert np.allclose(after, want[1], atol=0.05 * np.abs(want[1]).max())
     finally:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # the memory that a runtime wants is measured with nothing el
     import numpy as np
     from tokenizers import Tokenizer
 
+    from training.pointer import Copies
+
 # Keys and values of every layer: (2 * layers, heads of keys, positions, size of a head), never changed in place.
 Past = Any
 
@@ -103,8 +105,8 @@ class TorchLlama:
         return out.logits[0, -1].numpy(), torch.cat([t for layer in cache.layers for t in (layer.keys, layer.values)])
 
 
-class TorchEncoderDecoder:
-    """Our own student with an encoder, in float32 on the CPU."""
+class TorchStudent:
+    """A student that transformers does not know, with an encoder or a pointer, in float32 on the CPU."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         import torch
@@ -113,6 +115,7 @@ class TorchEncoderDecoder:
 
         torch.set_num_threads(threads)
         self._model = load(folder).eval()
+        self._copies: Copies | None = None  # of the prompt that was read last
 
     def run(self, ids: list[int], past: Past | None) -> tuple[np.ndarray, Past]:
         """Scores (vocabulary) after the tokens that follow `past`, and what to go on from."""
@@ -121,9 +124,13 @@ class TorchEncoderDecoder:
         known: list[list[torch.Tensor]] = [[] for _ in self._model.layers]
         if past is not None:
             known = [[past[2 * i][None], past[2 * i + 1][None]] for i in range(len(known))]
+        given = torch.tensor([ids])
         prompt = torch.tensor([len(ids)]) if past is None else None
         with torch.inference_mode():
-            scores = self._model.logits(self._model(torch.tensor([ids]), prompt, known)[:, -1])
+            hidden = self._model(given, prompt, known)
+            if prompt is not None:
+                self._copies = self._model.copies(given, prompt, hidden)
+            scores = self._model.logits(hidden[:, -1], self._copies)
         return scores[0].numpy(), torch.cat([t for layer in known for t in layer])
 
 
@@ -170,7 +177,8 @@ def search_at(path: Path, tokenizer: Path | None = None, *, threads: int = 1) ->
             engine.close()
     elif path.is_dir():
         ids = tokenizer_at(tokenizer or path / TOKENIZER)
-        torch_model = TorchEncoderDecoder if has_encoder(path) else TorchLlama
+        ours = has_encoder(path) or LlamaFolder(path).shape.pointer
+        torch_model = TorchStudent if ours else TorchLlama
         yield Search(Remembering(torch_model(path, threads), ids))
     else:
         ids = tokenizer_at(tokenizer or path.with_name(TOKENIZER))

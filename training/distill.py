@@ -38,6 +38,7 @@ from training.rows import examples, mixed, packed, texts_in
 from training.stage import report
 from training.states import states_of, teacher_at
 from wtname import naming
+from wtname.engine.pointer import MOST
 
 # With neither --train nor --mix: what the stages before this one leave behind.
 CHAIN = {"teacher": Path("models/teacher-merged"), "train": (Path("data/train.jsonl"),), "val": Path("data/val.jsonl")}
@@ -60,7 +61,7 @@ def check_teacher(folder: Path, teacher: Student, tokenizer: Tokenizer) -> None:
     """Raise a UsageError where the teacher's tokens are not the student's: their distributions cannot be compared."""
     path = folder / "tokenizer.json"
     same = not path.exists() or Tokenizer.from_file(str(path)).get_vocab() == tokenizer.get_vocab()
-    if not same or teacher.shape.vocab < tokenizer.get_vocab_size():
+    if not same or teacher.shape.tokens < tokenizer.get_vocab_size():
         raise click.UsageError(
             f"{folder} and the student have different tokens; use --labels teacher --alpha 0, or a teacher of the same "
             "tokenizer"
@@ -75,9 +76,9 @@ def student_from(
     be the same."""
     if init:
         model = load(init, dropout)
-        if model.shape.vocab != shape.vocab:
+        if model.shape.tokens != shape.tokens:
             raise click.UsageError(
-                f"{init} has a vocabulary of {model.shape.vocab}, the tokenizer one of {shape.vocab}; give them alike"
+                f"{init} has a vocabulary of {model.shape.tokens}, the tokenizer one of {shape.tokens}; give them alike"
             )
         model.shape = replace(model.shape, prefix=model.shape.prefix if prefix is None else prefix)
         return model
@@ -89,10 +90,10 @@ def student_from(
     model = Student(replace(shape, prefix=bool(prefix)), dropout)
     if embeddings:
         vectors = np.load(embeddings)
-        if vectors.shape != (shape.vocab, shape.hidden):
-            raise click.UsageError(f"{embeddings} is {vectors.shape}, the embedding {(shape.vocab, shape.hidden)}")
+        if vectors.shape != (shape.tokens, shape.hidden):
+            raise click.UsageError(f"{embeddings} is {vectors.shape}, the embedding {(shape.tokens, shape.hidden)}")
         with torch.no_grad():
-            model.embed_tokens.weight.copy_(torch.from_numpy(vectors))
+            model.embed_tokens.weight[: shape.tokens] = torch.from_numpy(vectors)
     return model
 
 
@@ -151,6 +152,8 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
 @click.option("--student-inner", "inner", default=1024)
 @click.option("--context", default=256, help="Tokens of prompt and name; longer rows are left out.")
 @click.option("--prefix/--causal", default=None, help="Whether the prompt's tokens see one another both ways.")
+@click.option("--pointer", default=0, type=click.IntRange(0, MOST),
+              help="Numbers in a key of the pointer by which a name copies words of the prompt; 0: none.")  # fmt: skip
 @click.option("--alpha", default=0.7, help="Weight of the teacher's distribution; the label has the rest.")
 @click.option("--temperature", default=2.0)
 @click.option("--states", type=click.Path(path_type=Path, exists=True),
@@ -196,7 +199,8 @@ def main(command: click.Context, **options: Any) -> None:
     torch.manual_seed(o.seed)
     tokenizer_path, tokenizer = tokenizer_from(o.tokenizer, [o.teacher, o.init])
     end = tokenizer.token_to_id(naming.END)
-    shape = Shape(tokenizer.get_vocab_size(), o.hidden, o.layers, o.heads, o.inner, o.context)
+    rows = tokenizer.get_vocab_size() + 2 * o.pointer
+    shape = Shape(rows, o.hidden, o.layers, o.heads, o.inner, o.context, pointer=o.pointer)
     student = student_from(o.init, o.embeddings, shape, o.dropout, o.prefix, o.encoder, tokenizer)
     teacher = load(o.teacher) if o.teacher and o.alpha else None
     if teacher:
@@ -278,7 +282,7 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
     if o.encoder and o.embeddings:
         raise click.UsageError("--encoder brings its own vectors; leave out --embeddings")
     if o.init and (
-        shaped := sorted(given & {"layers", "hidden", "heads", "inner", "context", "embeddings", "encoder"})
+        shaped := sorted(given & {"layers", "hidden", "heads", "inner", "context", "embeddings", "encoder", "pointer"})
     ):
         raise click.UsageError(f"--init brings its own shape and vectors; leave out what sets the {', '.join(shaped)}")
     for name in ("teacher", "train", "val"):

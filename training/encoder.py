@@ -74,7 +74,7 @@ def encoder_at(folder: Path, shape: Shape) -> Encoder:
     """The encoder in the folder of a model of this shape. Raises click.ClickException where it is damaged."""
     try:
         sizes = EncoderShape(**json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder"])
-        encoder = Encoder(sizes, shape.vocab, shape.hidden, shape.context)
+        encoder = Encoder(sizes, shape.tokens, shape.hidden, shape.context)
         encoder.load_state_dict(load_file(folder / ENCODER))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         told = str(error).splitlines()[0]

@@ -24,7 +24,7 @@ from training.stage import bar, report, whole
 from training.vocabulary import MARKERS, WORDS
 from training.word_pieces import GOES_ON
 from wtname import models, naming
-from wtname.engine import PREFIX_KEY, Engine, silence
+from wtname.engine import POINTER_KEY, PREFIX_KEY, Engine, silence
 from wtname.errors import ModelError
 from wtname.models import sha256
 from wtname.pairs import ENCODER_KEY, PAIR_KEY
@@ -178,6 +178,8 @@ def write_f16(model: LlamaFolder, tokenizer: Path, out: Path, pair: str | None =
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     if shape.prefix:
         writer.add_bool(PREFIX_KEY, True)
+    if shape.pointer:
+        writer.add_uint32(POINTER_KEY, shape.pointer)
     if pair:
         writer.add_string(ENCODER_KEY, models.ENCODER)
         writer.add_string(PAIR_KEY, pair)
@@ -322,12 +324,14 @@ def main(
     tokenizer = tokenizer or student_dir / TOKENIZER
     texts = agreement.spread(prompts, compare) if compare else []
     model = LlamaFolder(student_dir)
-    check_tokenizer(tokenizer, model.shape.vocab)
+    check_tokenizer(tokenizer, model.shape.tokens)
     out.mkdir(parents=True, exist_ok=True)
     try:
+        if form == "onnx" and (has_encoder(student_dir) or model.shape.pointer):
+            raise click.ClickException(
+                f"{student_dir} reads through an encoder or copies: only --format gguf holds that"
+            )
         if has_encoder(student_dir):
-            if form == "onnx":
-                raise click.ClickException(f"{student_dir} reads through an encoder, which only --format gguf can hold")
             files = write_pairs(student_dir, tokenizer, out, kinds, texts)
         elif form == "onnx":
             from training.export_onnx import write_int8

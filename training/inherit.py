@@ -56,5 +56,5 @@ def inherit(
         model.encoder.layers.load_state_dict(teacher.encoder.state_dict())
         centred = table - table.mean(0)
         # Small, and equal rows part.
-        model.embed_tokens.weight.copy_(0.04 * centred / centred.std() + 0.004 * torch.randn_like(centred))
+        model.embed_tokens.weight[: len(centred)] = 0.04 * centred / centred.std() + 0.004 * torch.randn_like(centred)
     return model

@@ -56,9 +56,11 @@ def greedy(model: Student, prompts: Sequence[Sequence[int]], end: int) -> tuple[
     total = torch.full((rows,), UNFINISHED, device=device)
     alive = torch.arange(rows, device=device)
     so_far = torch.zeros(rows, device=device)
-    hidden = model(ids, torch.full((rows,), width, device=device), known, blank)[:, -1]
+    ends = torch.full((rows,), width, device=device)
+    states = model(ids, ends, known, blank)
+    copies, hidden = model.copies(ids, ends, states, blank), states[:, -1]
     for at in range(MOST_TOKENS):
-        best, token = model.logits(hidden).float().log_softmax(-1).max(-1)
+        best, token = model.logits(hidden, copies).float().log_softmax(-1).max(-1)
         so_far = so_far + best
         written[alive, at] = token
         ended = token == end
@@ -69,6 +71,7 @@ def greedy(model: Student, prompts: Sequence[Sequence[int]], end: int) -> tuple[
         if len(left) < len(alive):
             alive, token, blank, so_far = (t[left] for t in (alive, token, blank, so_far))
             known = [[t[left] for t in layer] for layer in known]
+            copies = copies and copies.of(left)
         if at + 1 == MOST_TOKENS:
             total[alive] = so_far + UNFINISHED
             break

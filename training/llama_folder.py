@@ -23,7 +23,8 @@ ENCODER = "encoder.safetensors"  # beside a Llama that reads its prompt through 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a model; `vocab` rows of embedding are shared with the output layer where it is tied."""
+    """Sizes of a model; `vocab` rows of embedding are shared with the output layer where it is tied, and the last of
+    them are no tokens in one with a pointer."""
 
     vocab: int = 8192
     hidden: int = 256
@@ -37,11 +38,17 @@ class Shape:
     prefix: bool = False  # the prompt's tokens see one another both ways (a prefix LM, Raffel et al. 2020)
     head_size: int = 0  # 0: hidden / heads
     tied: bool = True
+    pointer: int = 0  # numbers in a query and in a key for copying from the prompt (training.pointer); 0: no copying
 
     @property
     def keys(self) -> int:
         """Heads of keys and values, each shared by heads / keys heads of queries."""
         return self.kv_heads or self.heads
+
+    @property
+    def tokens(self) -> int:
+        """Rows of the embedding that are tokens."""
+        return self.vocab - 2 * self.pointer
 
     @property
     def size(self) -> int:
@@ -181,7 +188,7 @@ def shape_of(folder: Path, *, headless: bool) -> Shape:
         theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
         eps=float(config.get("rms_norm_eps", 1e-6)), kv_heads=config.get("num_key_value_heads") or heads,
         prefix=bool(config.get("prefix_lm")), head_size=config.get("head_dim") or hidden // heads,
-        tied=bool(config.get("tie_word_embeddings", headless)),
+        tied=bool(config.get("tie_word_embeddings", headless)), pointer=config.get("pointer") or 0,
     )  # fmt: skip
 
 
@@ -207,6 +214,7 @@ def config_of(s: Shape, end: int) -> dict[str, Any]:
         "pad_token_id": end,
         "torch_dtype": "float32",
         "prefix_lm": s.prefix,
+        **({"pointer": s.pointer} if s.pointer else {}),
     }
 
 

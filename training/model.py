@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from training.attention import attention
 from training.encoder import Encoder, EncoderShape, encoder_at, save_encoder
 from training.llama_folder import ENCODER, LlamaFolder, Shape, config_of, copy_tokenizer, has_encoder
+from training.pointer import Copies, with_copies
 from training.stage import whole
 
 # Each layer's keys and values, each (batch, heads, length, size); an empty list before the first call.
@@ -135,9 +136,26 @@ class Student(nn.Module):
         vectors: Tensor = self.embed_tokens(ids)
         return vectors
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores over the vocabulary for hidden states of any leading shape."""
-        return F.linear(hidden, self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight)
+    @property
+    def output(self) -> Tensor:
+        """The output layer (vocabulary, hidden)."""
+        return self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
+    def copies(self, ids: Tensor, prompt: Tensor, hidden: Tensor, blank: Tensor | None = None) -> Copies | None:
+        """What names may copy from prompts that have been read, None in a model that does not copy; given is what
+        `forward` was, and what it gave."""
+        if not self.shape.pointer:
+            return None
+        length = int(prompt.max())
+        columns = torch.arange(length, device=ids.device)
+        first = 0 if blank is None else blank[:, None]
+        words = (columns > first) & (columns < prompt[:, None] - 1)  # the markers around them are none
+        return Copies(ids[:, :length], F.linear(hidden[:, :length], self.output[-self.shape.pointer :]), words)
+
+    def logits(self, hidden: Tensor, copies: Copies | None = None) -> Tensor:
+        """Scores over the vocabulary for hidden states of any leading shape; (rows, hidden) with `copies` for each."""
+        scores = F.linear(hidden, self.output)
+        return with_copies(scores, copies) if copies else scores
 
 
 class EncoderDecoder(Student):
@@ -145,7 +163,7 @@ class EncoderDecoder(Student):
 
     def __init__(self, shape: Shape, encoder: EncoderShape, dropout: float = 0.0) -> None:
         super().__init__(shape, dropout)
-        self.encoder = Encoder(encoder, shape.vocab, shape.hidden, shape.context)
+        self.encoder = Encoder(encoder, shape.tokens, shape.hidden, shape.context)
         self.encoder.dropout = dropout
         self.frozen = False  # whether the encoder stays as it is, while the decoder learns to read it
 

@@ -27,6 +27,13 @@ def distance(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return F.kl_div(*soft, log_target=True, reduction="batchmean") * temperature**2
 
 
+def scores(model: Student, ids: Tensor, prompt: Tensor, where: Tensor) -> Tensor:
+    """Scores (rows, vocabulary) of what follows each of the flat positions; see Mix.tensors for what is given."""
+    hidden = model(ids, prompt)
+    copies = model.copies(ids, prompt, hidden)
+    return model.logits(hidden.flatten(0, 1)[where], copies.of(where // ids.shape[1]) if copies else None)
+
+
 class Objective(nn.Module):
     """alpha * distance to the teacher + (1 - alpha) * cross-entropy with the name; the latter alone without teacher."""
 
@@ -44,13 +51,12 @@ class Objective(nn.Module):
     def forward(self, ids: Tensor, prompt: Tensor, where: Tensor, want: Tensor) -> Tensor:
         """The mean loss over the wanted tokens; see Mix.tensors for what is given."""
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
-            logits = self.student.logits(self.student(ids, prompt).flatten(0, 1)[where])
-        logits = logits.float()
+            logits = scores(self.student, ids, prompt, where).float()
         loss = F.cross_entropy(logits, want, label_smoothing=self.smooth, ignore_index=IGNORED)
         if self.teacher is None or not self.alpha:
             return loss
         with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
-            taught = self.teacher.logits(self.teacher(ids, prompt).flatten(0, 1)[where])
+            taught = scores(self.teacher, ids, prompt, where)
         counts = want != IGNORED
         # A teacher's embedding may have rows to spare.
         taught = taught[counts, : logits.shape[1]].float()

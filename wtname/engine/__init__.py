@@ -12,6 +12,8 @@ from wtname import naming, pairs
 from wtname.engine.encoder import Encoder
 from wtname.engine.llama import Loaded, Watch, bindings
 from wtname.engine.llama import silence as silence
+from wtname.engine.pointer import POINTER_KEY as POINTER_KEY
+from wtname.engine.pointer import Pointer
 from wtname.errors import ModelError
 from wtname.pairs import ENCODER_KEY as ENCODER_KEY
 from wtname.pairs import PAIR_KEY as PAIR_KEY
@@ -33,14 +35,19 @@ class Engine:
         c.llama_backend_init()
         self._watch = Watch(c, deadline)
         self._encoder: Encoder | None = None
+        self._pointer: Pointer | None = None
         self._namer = namer = Loaded(c, gguf, self._watch)
         try:
             self._vocab = c.llama_model_get_vocab(namer.model)
             if c.llama_vocab_type(self._vocab) == c.LLAMA_VOCAB_TYPE_NONE:  # to tokenize would end the process
                 raise ModelError(f"{gguf} is no namer: it has no vocabulary; install ours: wtname model install")
             self.search = Search(self)
+            tokens = c.llama_vocab_n_tokens(self._vocab)
+            if size := namer.metadata(POINTER_KEY):
+                self._pointer = Pointer(size, tokens, gguf)
+                tokens = self._pointer.tokens
             if encoder := pairs.encoder(gguf, namer.metadata):
-                self._encoder = Encoder(c, encoder, namer, gguf, watch=self._watch, threads=threads)
+                self._encoder = Encoder(c, encoder, namer, gguf, tokens, watch=self._watch, threads=threads)
                 self._states = namer.batch(MOST_TOKENS, self._encoder.width)
             self._prefix = namer.metadata(PREFIX_KEY) == "true"
             namer.start(
@@ -93,9 +100,11 @@ class Engine:
         batch = self._encoded(ids, self._encoder) if self._encoder else self._tokens(ids)
         c.llama_set_causal_attn(context, not self._prefix)
         try:
-            self._decode(batch, [(i, 0, i == len(ids) - 1) for i in range(len(ids))])
+            self._decode(batch, [(i, 0, bool(self._pointer) or i == len(ids) - 1) for i in range(len(ids))])
         finally:
             c.llama_set_causal_attn(context, True)
+        if self._pointer:  # the markers around the prompt are no words
+            self._pointer.read([(ids[i], self._logits(i)) for i in range(1, len(ids) - 1)])
         return self._scores(len(ids) - 1)
 
     def write(self, tokens: list[tuple[int, int]], at: int) -> list[Sequence[float]]:
@@ -112,9 +121,15 @@ class Engine:
         """Drop a sequence from position `at` on."""
         self._c.llama_memory_seq_rm(self._memory, sequence, at, -1)
 
+    def _logits(self, row: int) -> Any:
+        return self._c.llama_get_logits_ith(self._namer.context, row)
+
     def _scores(self, row: int) -> Sequence[float]:
-        scores: Sequence[float] = self._c.llama_get_logits_ith(self._namer.context, row)
-        return scores
+        scores: Any = self._logits(row)
+        if self._pointer:
+            self._pointer.add(scores)
+        given: Sequence[float] = scores
+        return given
 
     def suggest(self, prompt: naming.Prompt, n: int = 1, deadline: float = math.inf) -> list[Guess]:
         """Up to `n` names, best first; one Guess of None where the prompt names no task.

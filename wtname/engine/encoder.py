@@ -15,15 +15,15 @@ from wtname.search import MOST_TOKENS
 class Encoder:
     """The loaded encoder of a namer. Raises ModelError where it cannot be loaded or is another's."""
 
-    def __init__(self, c: Any, gguf: Path, namer: Loaded, of: Path, *, watch: Watch, threads: int) -> None:
+    def __init__(self, c: Any, gguf: Path, namer: Loaded, of: Path, wanted: int, *, watch: Watch, threads: int) -> None:
         self._c = c
         self._loaded = loaded = Loaded(c, gguf, watch)
         try:
             pairs.check(of, namer.metadata, gguf, loaded.metadata)
             # What llama.cpp itself goes by: where these differ, it would read or write beyond what is there.
             self.width: int = c.llama_model_n_embd_out(loaded.model)
-            tokens, wanted = (c.llama_vocab_n_tokens(c.llama_model_get_vocab(m.model)) for m in (loaded, namer))
-            if self.width != c.llama_model_n_embd_inp(namer.model) or tokens < wanted:
+            self._tokens: int = c.llama_vocab_n_tokens(c.llama_model_get_vocab(loaded.model))
+            if self.width != c.llama_model_n_embd_inp(namer.model) or self._tokens < wanted:
                 raise ModelError(f"{gguf} does not fit {of.name}; install the whole model again: wtname model install")
             size = {"n_ctx": MOST_TOKENS, "n_batch": MOST_TOKENS, "n_ubatch": MOST_TOKENS}
             loaded.start(threads, **size, embeddings=True, pooling_type=c.LLAMA_POOLING_TYPE_NONE)
@@ -38,6 +38,8 @@ class Encoder:
 
     def read(self, ids: Sequence[int]) -> Any:
         """A pointer to the states of a prompt's tokens, good until the next call."""
+        if max(ids) >= self._tokens:
+            raise ModelError("the namer has tokens that its encoder lacks; install the whole model again")
         batch = self._batch
         batch.n_tokens = len(ids)
         for i, token in enumerate(ids):
