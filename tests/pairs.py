@@ -81,7 +81,7 @@ def namer(
     writer.add_bool("wtname.prefix_lm", prefix)
     tell(writer, pairs.PAIR_KEY, pair)
     tell(writer, pairs.ENCODER_KEY, encoder)
-    tell(writer, POINTER_KEY, pointer or None)
+    tell(writer, POINTER_KEY, None if pointer == 0 else pointer)
     add_tokenizer(writer, TOKENIZER, rows)
     shapes = {"token_embd": (rows, width)}
     norms = {"output_norm": width}

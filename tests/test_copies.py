@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import click
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -20,6 +22,7 @@ from training.llama_folder import LlamaFolder  # noqa: E402
 from training.model import Shape, Student, load, save  # noqa: E402
 from training.objective import Objective  # noqa: E402
 from training.pointer import Copies, with_copies  # noqa: E402
+from wtname import models as packaged  # noqa: E402
 
 USER, ASSISTANT, END, FIRST = 1, 2, 0, 3
 
@@ -117,7 +120,7 @@ def test_it_names_words_it_never_wrote_in_training() -> None:
         assert (model.logits(hidden[:, -1], copies).argmax(-1) == word).float().mean() > 0.9
 
 
-def test_it_is_trained_kept_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_trained_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     copying.make(tmp_path)
     given = ["--tokenizer", "tokenizer.json", "--mix", "rows.jsonl:1", "--student-hidden", 32, "--student-layers", 1]
@@ -134,10 +137,48 @@ def test_it_is_trained_kept_and_exported(tmp_path: Path, monkeypatch: pytest.Mon
     assert result.exit_code == 2 and "pointer" in result.output
 
 
-def test_onnx_has_no_pointer(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A student without an encoder, saved with its tokenizer."""
     tokenizer = llamas.byte_level()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    shape = Shape(tokenizer.get_vocab_size() + 16, 32, 1, 4, 64, pointer=8)
-    save(Student(shape), tmp_path / "model", tokenizer=tmp_path)
-    result = invoke(export_gguf.main, "--student-dir", tmp_path / "model", "--format", "onnx", "--out", tmp_path)
+    torch.manual_seed(6)
+    model = Student(Shape(tokenizer.get_vocab_size() + 16, 32, 1, 4, 64, pointer=8))
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.3) if p.dim() == 2 else None
+    save(model, tmp_path / "model", tokenizer=tmp_path)
+    return tmp_path / "model"
+
+
+def test_llama_cpp_gives_torchs_names(folder: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": p}) + "\n" for p in llamas.PROMPTS))
+    args = ["--student-dir", folder, "--type", "f16", "--prompts", prompts, "--out", tmp_path / "out"]
+    result = invoke(export_gguf.main, *args)
+    assert result.exit_code == 0, result.output
+    file = json.loads(result.stdout)["files"]["f16"]
+    assert file["agree"] == 1.0
+    told = packaged.facts(packaged.Found(Path(file["path"]), "flag"))
+    shape = LlamaFolder(folder).shape
+    assert (told["vocabulary"], told["pointer"]) == (shape.vocab, 8)
+
+
+@pytest.mark.parametrize("pointer", ["64", -5, 1.5, 10**6, None])
+def test_a_pointer_without_room_is_told_in_a_line(pointer: object, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pointer": pointer}))
+    result = invoke(export_gguf.main, "--student-dir", folder, "--out", folder.parent)
+    assert result.exit_code == 1 and f"no room for a pointer of {pointer!r}" in result.output
+
+
+def test_fine_tuning_refuses_it(folder: Path) -> None:
+    pytest.importorskip("trl")
+    from training.finetune_teacher import load_base
+
+    with pytest.raises(click.ClickException, match="copies from its prompt"):
+        load_base(str(folder))
+
+
+def test_onnx_has_no_pointer(folder: Path, tmp_path: Path) -> None:
+    result = invoke(export_gguf.main, "--student-dir", folder, "--format", "onnx", "--out", tmp_path)
     assert result.exit_code == 1 and "only --format gguf holds that" in result.output

@@ -26,12 +26,12 @@ from tokenizers import Tokenizer
 
 from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example
-from training.llama_folder import tokenizer_at
+from training.llama_folder import has_encoder, tokenizer_at
 from training.rows import examples
 from training.stage import report
 from training.vocabulary import complete, save_tokenizer
 from wtname import gguf_header, naming
-from wtname.engine import PREFIX_KEY
+from wtname.engine import ENCODER_KEY, POINTER_KEY, PREFIX_KEY
 from wtname.errors import ModelError
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def load_base(base: str) -> tuple[PreTrainedModel, Tokenizer]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(base)
-    if both_ways(path):
+    if special := ours(path):
         raise click.ClickException(
-            f"{path} is a prefix LM, which transformers would read one way; go on from its folder: distill --init"
+            f"{path} {special}, which transformers knows nothing of; go on from its folder: distill --init"
         )
     where: dict[str, Any] = {}
     if path.suffix == ".gguf":
@@ -82,14 +82,19 @@ def load_base(base: str) -> tuple[PreTrainedModel, Tokenizer]:
     return (unpacked(model) if path.suffix == ".gguf" else model.float()), tokenizer
 
 
-def both_ways(path: Path) -> bool:
-    """Whether a folder or a GGUF file says that the model reads its prompt both ways."""
+def ours(path: Path) -> str | None:
+    """What a folder or a GGUF file says that the model is beyond a plain Llama, in words; None for a plain one."""
     try:
         if path.suffix == ".gguf":
-            return bool(gguf_header.read(path).metadata.get(PREFIX_KEY))
-        return bool(json.loads((path / "config.json").read_text(encoding="utf-8")).get("prefix_lm"))
+            told = gguf_header.read(path).metadata
+            prefix, pointer, encoder = (told.get(key) for key in (PREFIX_KEY, POINTER_KEY, ENCODER_KEY))
+        else:
+            told = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            prefix, pointer, encoder = told.get("prefix_lm"), told.get("pointer"), has_encoder(path)
     except (OSError, ValueError, ModelError):  # from_pretrained tells what is wrong, or fetches it
-        return False
+        return None
+    kinds = {"is a prefix LM": prefix, "copies from its prompt": pointer, "reads through an encoder": encoder}
+    return next((kind for kind, there in kinds.items() if there), None)
 
 
 def reachable(base: str) -> dict[str, Any]:

@@ -181,6 +181,11 @@ def shape_of(folder: Path, *, headless: bool) -> Shape:
             )
         return value
 
+    pointer = config.get("pointer", 0)
+    if not isinstance(pointer, int) or not 0 <= 2 * pointer < size("vocab_size"):
+        raise click.ClickException(
+            f"{folder} has no room for a pointer of {pointer!r} in its vocabulary; save the model again"
+        )
     hidden, heads = size("hidden_size"), size("num_attention_heads")
     return Shape(
         vocab=size("vocab_size"), hidden=hidden, layers=size("num_hidden_layers"), heads=heads,
@@ -188,7 +193,7 @@ def shape_of(folder: Path, *, headless: bool) -> Shape:
         theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
         eps=float(config.get("rms_norm_eps", 1e-6)), kv_heads=config.get("num_key_value_heads") or heads,
         prefix=bool(config.get("prefix_lm")), head_size=config.get("head_dim") or hidden // heads,
-        tied=bool(config.get("tie_word_embeddings", headless)), pointer=config.get("pointer") or 0,
+        tied=bool(config.get("tie_word_embeddings", headless)), pointer=pointer,
     )  # fmt: skip
 
 

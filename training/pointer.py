@@ -32,7 +32,8 @@ def with_copies(scores: Tensor, copies: Copies) -> Tensor:
     2 * size), each row with the prompt of the same row."""
     size = copies.keys.shape[-1]
     own, query, _ = scores.float().split((scores.shape[-1] - 2 * size, size, size), dim=-1)
-    copied = (copies.keys.float() @ query[:, :, None])[..., 0].masked_fill(~copies.words, -torch.inf)
+    with torch.autocast(scores.device.type, enabled=False):
+        copied = (copies.keys.float() @ query[:, :, None])[..., 0].masked_fill(~copies.words, -torch.inf)
     top = torch.maximum(own.amax(-1), copied.amax(-1))[:, None].detach()
     likely = (own - top).exp().scatter_add(-1, copies.tokens, (copied - top).exp())
     return likely.clamp(min=LEAST).log() + top

@@ -104,6 +104,8 @@ def _shape(header: Header, *names: str) -> dict[str, object]:
 
 def facts(found: Found) -> dict[str, object]:
     """What there is to know about a model without loading it. Its size is that of all its files together."""
+    from wtname.engine.pointer import POINTER_KEY
+
     files = _headers(found.path)
     header = files[0][1]
     told: dict[str, object] = {
@@ -117,6 +119,8 @@ def facts(found: Found) -> dict[str, object]:
         **_shape(header, "layers", "width", "context"),
         "vocabulary": header.metadata.get("tokenizer.ggml.tokens"),
     }
+    if size := header.metadata.get(POINTER_KEY):
+        told["pointer"] = size
     for file, one in files[1:]:
         size = file.stat().st_size
         told["encoder"] = {

@@ -103,7 +103,10 @@ class Search:
         if len(ids) > MOST_TOKENS:  # words of many tokens: the end of the prompt goes, the marker after it stays
             ids = [*ids[: MOST_TOKENS - 1], ids[-1]]
         scores = self._model.read(ids)
-        kinds = sorted(zip(log_softmax([scores[t] for t in self._kinds]), self._kinds, strict=True), reverse=True)
+        likely = log_softmax([scores[t] for t in self._kinds])
+        if not all(map(math.isfinite, likely)):
+            raise ModelError("the model is damaged: its scores are no numbers; install it again: wtname model install")
+        kinds = sorted(zip(likely, self._kinds, strict=True), reverse=True)
         return kinds, len(ids)
 
     def _trie(self, prompt: naming.Prompt) -> Node:

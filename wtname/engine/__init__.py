@@ -43,7 +43,7 @@ class Engine:
                 raise ModelError(f"{gguf} is no namer: it has no vocabulary; install ours: wtname model install")
             self.search = Search(self)
             tokens = c.llama_vocab_n_tokens(self._vocab)
-            if size := namer.metadata(POINTER_KEY):
+            if (size := namer.metadata(POINTER_KEY)) is not None:
                 self._pointer = Pointer(size, tokens, gguf)
                 tokens = self._pointer.tokens
             if encoder := pairs.encoder(gguf, namer.metadata):

@@ -22,7 +22,8 @@ class Pointer:
     """Keys of the prompt that was read last. Raises ModelError where the vocabulary has no room for them."""
 
     def __init__(self, size: str, vocab: int, file: Any) -> None:
-        if not size.isdecimal() or not 0 < int(size) <= MOST or 2 * int(size) >= vocab:
+        fits = size.isdecimal() and len(size) <= len(str(MOST)) and 0 < int(size) <= MOST
+        if not fits or 2 * int(size) >= vocab:  # what is before the first row is somebody else's memory
             raise ModelError(f"{file} has no pointer of {size[:20]} numbers; install it again: wtname model install")
         self.tokens = vocab - 2 * int(size)
         self._queries = slice(self.tokens, self.tokens + int(size))
