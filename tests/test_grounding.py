@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wtname.grounding import Path, steps, trie
+from wtname.grounding import END_COST, Path, steps, trie
 
 END = 0
 WORDS = [
@@ -48,8 +48,8 @@ def test_a_free_word_costs_the_same_wherever_it_lies_in_the_trie() -> None:
         ways = steps(Path(0, token, "feat", (), root.children[token], 0.0, 2), root, FLAT, END, 1)
         return {s.token: s.score for s in ways}
 
-    assert on(1)[2] - on(1)[END] == pytest.approx(2.0)  # automation is free of charge, auto pays on leaving
-    assert on(3)[4] == pytest.approx(on(3)[END])  # both have paid on the way in
+    assert on(1)[2] - on(1)[END] == pytest.approx(2.0 + END_COST)  # automation is free of charge, auto pays on leaving
+    assert on(3)[4] == pytest.approx(on(3)[END] + END_COST)  # both have paid on the way in
 
 
 def test_a_word_may_go_on_or_another_begin() -> None:

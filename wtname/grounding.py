@@ -12,6 +12,8 @@ from wtname.words import stem
 # A name takes no further word beyond these; numbers, as of a version, do not count among the words.
 MOST_SPOKEN = 5
 MOST_LETTERS = 36
+# How much likelier than another word the end must be, in nats: word by word, a search is done a little too soon.
+END_COST = 0.6
 
 
 class Node:
@@ -103,7 +105,7 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
                 if not node.stems <= used:
                     ways.append((token, whole, node, due + node.cost))
         if len(whole) >= least or (whole and not ways):
-            ways.append((end, whole, None, due))
+            ways.append((end, whole, None, due + END_COST))
     if not ways:
         return []
     scores = log_softmax([logits[token] - cost for token, _, _, cost in ways])

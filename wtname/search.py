@@ -14,7 +14,7 @@ from wtname.grounding import Path as Written
 from wtname.words import Words, read_words
 
 # How much likelier than a grounded word a free one must be, in nats.
-FREE_COST = 3.0
+FREE_COST = 4.0
 # A prompt names no task where the model is at least this sure of it.
 ABSTAIN = 0.5
 # The narrowest beam for several names.
