@@ -34,7 +34,7 @@ PROMPT = "\x01"  # before the folder that a command runs in
 SCENES = {
     "terminal": [
         'wtname new "Fix crash on zero-width columns"',
-        'wtname suggest "csv export dies when a customer's name has an emoji in it, can u fix that"',
+        'wtname suggest "csv export dies when a customer\'s name has an emoji in it, can u fix that"',
         'wtname suggest -n 3 "PROJ-214: retry webhooks with backoff when the endpoint times out"',
         'wtname new "Fix crash on zero-width columns"',
         "git worktree list",
