@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -150,6 +151,31 @@ def test_a_slow_load_is_tried_again() -> None:
     assert namer.name(PROMPTS[0]).source == "extract"
     namer.deadline = 20
     assert namer.name(PROMPTS[0]).source == "model"
+
+
+def test_a_model_that_is_put_in_place_later_is_loaded_then(tmp_path: Path) -> None:
+    """As in a server that began between an install's two renames."""
+    place = tmp_path / models.GGUF
+    namer = Namer(place, deadline=20)
+    assert namer.name(PROMPTS[0]).source == "extract"
+    whole = [part for part in models.parts(models.PACKAGED) if part]
+    shutil.copy(whole[0], tmp_path / "new")
+    os.replace(tmp_path / "new", place)
+    if len(whole) > 1:  # its encoder is not there yet
+        assert namer.name(PROMPTS[0]).source == "extract"
+        shutil.copy(whole[1], tmp_path / "new")
+        os.replace(tmp_path / "new", tmp_path / whole[1].name)
+    assert namer.name(PROMPTS[0]).source == "model"
+
+
+def test_a_model_that_does_not_load_is_not_tried_at_each_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    monkeypatch.setattr("wtname.engine.Engine", lambda gguf, **_: tried.append(gguf) or Engine(gguf))
+    namer = Namer(damaged(tmp_path, "noise"))
+    assert [namer.name(prompt).source for prompt in PROMPTS[:3]] == ["extract"] * 3
+    assert len(tried) == 1
 
 
 def test_tokens_are_those_of_the_tokenizer_beside_it(engine: Engine) -> None:

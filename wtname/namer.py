@@ -41,7 +41,8 @@ class Namer:
         self.deadline = deadline
         self._turn = threading.Lock()
         self._engine: Engine | None = None
-        self._failed: str | None = None if gguf else "no model is installed; install one: wtname model install"
+        # Why it does not load, and what its files were like then: a server goes on once another model is in place.
+        self._failed: tuple[str, object] | None = None
 
     def load(self) -> None:
         """Load the model before the first prompt, without a hurry. What goes wrong, the names tell."""
@@ -90,20 +91,35 @@ class Namer:
             self._turn.release()
 
     def _load(self, stop: float) -> Engine:
-        if self._failed:
-            raise ModelError(self._failed)
+        if self.gguf is None:
+            raise ModelError("no model is installed; install one: wtname model install")
+        if self._failed and self._failed[1] == _state(self.gguf):
+            raise ModelError(self._failed[0])
         if self._engine is None:
             from wtname.engine import Engine  # llama.cpp's 40 ms are paid by those who name
 
-            assert self.gguf is not None
+            state = _state(self.gguf)
             try:
                 self._engine = Engine(self.gguf, deadline=stop)
             except Exception as error:  # whatever it is, there is a name; the reason goes to the log
                 why = str(error) if isinstance(error, ModelError) else f"the engine does not start ({error!r})"
                 if time.monotonic() < stop:  # a slow load may do better next time
-                    self._failed = why
+                    self._failed = why, state
                 raise ModelError(why) from error
         return self._engine
+
+
+def _state(gguf: Path) -> list[tuple[int, int, int] | None]:
+    """What changes when a model, or a file beside it, is put in place."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (gguf, gguf.parent):
+        try:
+            told = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((told.st_mtime_ns, told.st_size, told.st_ino))
+    return found
 
 
 def random_branch() -> str:
