@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import Run, git
-from wtname import commit_message, hinting, shim
+from wtname import commit_message, hinting, shim, suggest
 from wtname.git import Repository, version
 
 GENERIC, CHOSEN = "wt-3f9a1c2d", "fix-login"
@@ -201,6 +201,13 @@ def make_commit(*args: str, env: dict[str, str] | None = None) -> str:
 SUGGESTED = f"wtname: {GENERIC} could be called {BETTER}: wtname rename --name fix-zero-width-crash\n"
 
 
+def suggested(message: str) -> str:
+    """What is said of a whole message, which may have another name than its first line alone."""
+    name = suggest(message).name
+    assert name and name.startswith("fix-zero-width-")
+    return f"wtname: {GENERIC} could be called wt-{name}: wtname rename --name {name}\n"
+
+
 def test_what_is_said(run: Run, place: Path) -> None:
     said = make_commit()
     assert said == SUGGESTED
@@ -326,8 +333,9 @@ def test_nothing_to_do(place: Path, case: str) -> None:
 @pytest.mark.parametrize("args", [["../message", "message"], ["../message", "message", ""]])
 def test_something_to_do(place: Path, args: list[str]) -> None:
     direct = [sys.executable, "-m", "wtname", "hook", "prepare-commit-msg"]
+    wanted = suggested((place.parent / "message").read_text()).encode()
     for command in (direct, [".git/hooks/prepare-commit-msg"]):
-        assert subprocess.run([*command, *args], capture_output=True).stderr == SUGGESTED.encode()
+        assert subprocess.run([*command, *args], capture_output=True).stderr == wanted
 
 
 def test_from_what_is_staged(place: Path) -> None:
@@ -487,7 +495,7 @@ def test_the_hook_that_was_there_runs_first(place: Path) -> None:
     hook = place / ".git" / "hooks" / shim.BEFORE
     hook.write_text('#!/bin/sh\necho "first $2 ${0##*/}" >&2\nprintf "Theirs: yes\\n" >>"$1"\n')
     hook.chmod(0o755)
-    assert make_commit() == f"first message {shim.BEFORE}\n" + SUGGESTED
+    assert make_commit() == f"first message {shim.BEFORE}\n" + suggested(f"{TASK}\n\nTheirs: yes")
     assert git("log", "-1", "--format=%B").endswith("Theirs: yes")
     hook.write_text("#!/bin/sh\nexit 7\n")
     assert subprocess.run(["git", "commit", "--allow-empty", "-m", "no"], capture_output=True).returncode == 1
