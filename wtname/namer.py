@@ -91,21 +91,22 @@ class Namer:
             self._turn.release()
 
     def _load(self, stop: float) -> Engine:
+        if self._engine:
+            return self._engine
         if self.gguf is None:
             raise ModelError("no model is installed; install one: wtname model install")
-        if self._failed and self._failed[1] == _state(self.gguf):
+        state = _state(self.gguf)
+        if self._failed and self._failed[1] == state:
             raise ModelError(self._failed[0])
-        if self._engine is None:
-            from wtname.engine import Engine  # llama.cpp's 40 ms are paid by those who name
+        from wtname.engine import Engine  # llama.cpp's 40 ms are paid by those who name
 
-            state = _state(self.gguf)
-            try:
-                self._engine = Engine(self.gguf, deadline=stop)
-            except Exception as error:  # whatever it is, there is a name; the reason goes to the log
-                why = str(error) if isinstance(error, ModelError) else f"the engine does not start ({error!r})"
-                if time.monotonic() < stop:  # a slow load may do better next time
-                    self._failed = why, state
-                raise ModelError(why) from error
+        try:
+            self._engine = Engine(self.gguf, deadline=stop)
+        except Exception as error:  # whatever it is, there is a name; the reason goes to the log
+            why = str(error) if isinstance(error, ModelError) else f"the engine does not start ({error!r})"
+            if time.monotonic() < stop:  # a slow load may do better next time
+                self._failed = why, state
+            raise ModelError(why) from error
         return self._engine
 
 

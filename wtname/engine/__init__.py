@@ -125,11 +125,10 @@ class Engine:
         return self._c.llama_get_logits_ith(self._namer.context, row)
 
     def _scores(self, row: int) -> Sequence[float]:
-        scores: Any = self._logits(row)
+        scores: Sequence[float] = self._logits(row)
         if self._pointer:
             self._pointer.add(scores)
-        given: Sequence[float] = scores
-        return given
+        return scores
 
     def suggest(self, prompt: naming.Prompt, n: int = 1, deadline: float = math.inf) -> list[Guess]:
         """Up to `n` names, best first; one Guess of None where the prompt names no task.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from operator import mul
+from pathlib import Path
 from typing import Any
 
 from wtname.errors import ModelError
@@ -21,13 +22,14 @@ MOST = 512
 class Pointer:
     """Keys of the prompt that was read last. Raises ModelError where the vocabulary has no room for them."""
 
-    def __init__(self, size: str, vocab: int, file: Any) -> None:
-        fits = size.isdecimal() and len(size) <= len(str(MOST)) and 0 < int(size) <= MOST
-        if not fits or 2 * int(size) >= vocab:  # what is before the first row is somebody else's memory
+    def __init__(self, size: str, vocab: int, file: Path | str) -> None:
+        numbers = int(size) if size.isdecimal() and len(size) <= len(str(MOST)) else 0
+        # What is before the first row is somebody else's memory.
+        if not 0 < numbers <= MOST or 2 * numbers >= vocab:
             raise ModelError(f"{file} has no pointer of {size[:20]} numbers; install it again: wtname model install")
-        self.tokens = vocab - 2 * int(size)
-        self._queries = slice(self.tokens, self.tokens + int(size))
-        self._keys = slice(self.tokens + int(size), vocab)
+        self.tokens = vocab - 2 * numbers
+        self._queries = slice(self.tokens, self.tokens + numbers)
+        self._keys = slice(self.tokens + numbers, vocab)
         self._prompt: dict[int, list[Sequence[float]]] = {}
 
     def read(self, prompt: Sequence[tuple[int, Any]]) -> None:
