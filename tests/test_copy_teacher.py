@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +20,16 @@ pytest.importorskip("accelerate")
 from safetensors.torch import save_file  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers  # noqa: E402
 
-from training import copy_teacher, embeddings, loop  # noqa: E402
-from training.copy_model import CLS, SEP, CopyTeacher, load_encoder  # noqa: E402
+from training import consensus, copy_names, copy_teacher, embeddings, loop, scoring, teach  # noqa: E402
+from training.copy_model import CLS, SEP, CopyTeacher, load_encoder, word_pieces  # noqa: E402
 from training.corpus import read_jsonl, write_jsonl  # noqa: E402
 
 ROWS = [
-    {"text": f"please {kind} the {what} of ours", "name": f"{kind}-{what}"}
+    {"text": f"please {kind} the {what} of it", "name": f"{kind}-{what}"}
     for kind in ("fix", "test")
     for what in ("parser", "cache", "login", "table")
 ]
-WORDS = "please fix test the of ours parser cache login table gauge ##s un ##der".split()
+WORDS = "please fix test the of it parser cache login table gauge ##s un ##der".split()
 FIRST = 999
 
 
@@ -100,7 +102,7 @@ def test_it_learns_to_copy_and_labels(encoder: Path, tmp_path: Path, monkeypatch
     assert figures["stage"] == "copy_teacher" and figures["steps"] == 30
     assert sorted(path.name for path in (tmp_path / "teacher").iterdir()) == ["model.safetensors", "tokenizer.json"]
     # `gauge` is in no name that it has seen: it can only be copied.
-    asked = [*ROWS, {"text": "please fix the gauge of ours", "id": 9}]
+    asked = [*ROWS, {"text": "please fix the gauge of it", "id": 9}]
     write_jsonl(tmp_path / "asked.jsonl", asked)
     out = tmp_path / "named.jsonl"
     run(copy_teacher.main, "label", "--model", tmp_path / "teacher", "--out", out, tmp_path / "asked.jsonl")
@@ -108,6 +110,71 @@ def test_it_learns_to_copy_and_labels(encoder: Path, tmp_path: Path, monkeypatch
     assert [row["name"] for row in named[:-1]] == [row["name"] for row in ROWS]
     assert named[-1]["name"] == "fix-gauge" and named[-1]["id"] == 9
     assert all(row["sure"] <= 0 for row in named)
+    # By consensus of two that are one, and sure: the same.
+    teachers = ("--model", tmp_path / "teacher", "--model", tmp_path / "teacher", "--samples", 6)
+    figures = run(consensus.main, *teachers, "--out", tmp_path / "agreed.jsonl", tmp_path / "asked.jsonl")
+    assert figures["stage"] == "consensus" and figures["rows"] == len(asked)
+    assert [row["name"] for row in read_jsonl(tmp_path / "agreed.jsonl")] == [row["name"] for row in named]
+    # What a student learns of them: the sure ones that a name may say.
+    odd = [{"text": "fix the cache", "name": "fix-cache", "sure": -2.0}, {"text": "fix it", "name": "", "sure": 0.0}]
+    write_jsonl(tmp_path / "agreed.jsonl", [*odd, *read_jsonl(tmp_path / "agreed.jsonl")])
+    titles = ("--titles", tmp_path / "agreed.jsonl", "--noise", 0, "--out", tmp_path / "taught.jsonl")
+    assert run(teach.main, *titles)["rows"] == len(asked)
+    assert list(read_jsonl(tmp_path / "taught.jsonl")) == [{"text": r["text"], "name": r["name"]} for r in named]
+
+
+def test_samples_come_as_often_as_they_are_likely(encoder: Path) -> None:
+    """Of a model that has learnt nothing: single pieces, by their probabilities; no word after the type comes twice."""
+    torch.manual_seed(2)
+    tokenizer = word_pieces(encoder)
+    model = CopyTeacher(FIRST + len(WORDS), [CLS, SEP, FIRST + 1, FIRST + 5, FIRST + 6]).eval()
+    load_encoder(model, encoder)
+    torch.nn.init.normal_(model.bias)
+    rows = copy_names.rows_of(tokenizer, ["fix the gauge", "test"])
+    count = 3000
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        read = copy_names._read(model, rows)
+        scores, copy = copy_names._next(model, read, torch.full((2, 1), CLS), copy_names._goes_on_with(tokenizer))
+    assert scores[:, 0].eq(0).all()  # a name does not start again
+    drawn = copy_names.samples(model, tokenizer, rows, count)
+    for i, names in enumerate(drawn):
+        assert names.total() == count
+        first = Counter[str]()
+        for name, n in names.items():
+            words = name.split("-")
+            assert len(set(words[1:])) == len(words[1:]), name
+            first[words[0]] += n
+        likely = {tokenizer.id_to_token(int(p)): float(s) for p, s in zip(model.vocab, scores[i], strict=True)}
+        for piece, s in zip(read.source[i].tolist(), copy[i].tolist(), strict=True):
+            likely[tokenizer.id_to_token(piece)] = likely.get(tokenizer.id_to_token(piece), 0.0) + s
+        whole = sum(likely.values())
+        for piece in ("fix", "test", "parser"):
+            assert abs(first[piece] / count - likely.get(piece, 0.0) / whole) < 0.03, piece
+    assert drawn[0]["gauge"] + sum(n for name, n in drawn[0].items() if name.startswith("gauge-")) > 0
+
+
+@pytest.mark.parametrize(
+    ("drawn", "best", "like"),
+    [
+        ({"fix-login-crash": 1, "fix-login": 1, "fix-login-table": 1}, "fix-login", 2.5 / 3),
+        ({"fix-login-crash": 1, "docs-table": 4}, "docs-table", 0.8),  # the many
+        ({"fix-logins": 1, "fix-login": 2}, "fix-login", 1.0),  # as like: the likelier
+        ({"none": 3, "fix-login": 2}, "none", 0.6),
+        ({"fix-zebra": 9, "fix-login": 1}, "fix-login", 0.1 + 0.9 * 0.25),  # of those that fit
+        ({"fix-zebra": 9}, "", 1e-9),
+    ],
+)  # fmt: skip
+def test_the_consensus_is_the_name_most_like_the_others(drawn: dict[str, int], best: str, like: float) -> None:
+    named = consensus.consensus(Counter(drawn), lambda name: "zebra" not in name)
+    assert named.name == best and named.sure == pytest.approx(math.log(like), abs=1e-3)
+
+
+@pytest.mark.parametrize("a", ["fix-login-crash", "docs-config", "none", "fix-the-of"])
+@pytest.mark.parametrize("b", ["fix-login", "fix-configuration", "none", "feat-crash-login", "fix-the-of"])
+def test_likeness_is_the_score_of_one_beside_the_other(a: str, b: str) -> None:
+    figures, _ = scoring.score([{"id": 0, "prompt": "", "refs": [b]}], {0: a})
+    assert 100 * consensus.likeness(a, b) == pytest.approx(figures["score"], abs=0.01)
+    assert consensus.likeness(a, b) == consensus.likeness(b, a)
 
 
 def test_a_token_starts_from_its_word_pieces(encoder: Path, tmp_path: Path) -> None:

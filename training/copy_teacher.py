@@ -14,7 +14,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
@@ -24,29 +23,13 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.batches import by_length, drawn, padded
-from training.copy_model import CLS, MAX_NAME, MAX_SOURCE, SEP, CopyTeacher, load_encoder, load_teacher, word_pieces
+from training.copy_model import CopyTeacher, load_encoder, load_teacher, word_pieces
+from training.copy_names import Row, greedy, rows_of
 from training.labels import Named, label
 from training.loop import Checkpoint, Plan, fit, launched
 from training.rows import examples, mixed
 from training.stage import report, whole
 from wtname.models import sha256
-
-
-class Row(NamedTuple):
-    """Word pieces of a prompt, [CLS] … [SEP], and of its name."""
-
-    source: list[int]
-    target: list[int]
-
-
-def rows_of(tokenizer: Tokenizer, texts: Sequence[str], names: Sequence[str] | None = None) -> list[Row]:
-    """Prompts (and names) as word pieces."""
-    sources = [e.ids[:MAX_SOURCE] for e in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-    targets: list[list[int]] = [[] for _ in texts]
-    if names:
-        spoken = [n.replace("-", " ") for n in names]
-        targets = [e.ids[: MAX_NAME - 2] for e in tokenizer.encode_batch(spoken, add_special_tokens=False)]
-    return [Row([CLS, *s, SEP], [CLS, *t, SEP]) for s, t in zip(sources, targets)]
 
 
 @click.group()
@@ -132,62 +115,6 @@ def teacher_from(
         load_encoder(model, encoder)
     model.dropout = dropout
     return model
-
-
-@torch.inference_mode()
-def greedy(model: CopyTeacher, tokenizer: Tokenizer, rows: Sequence[Row]) -> tuple[list[str], list[float]]:
-    """The likeliest name of each row, piece by piece, and the mean log-probability of its pieces."""
-    source = padded([r.source for r in rows])
-    goes_on = _goes_on_with(tokenizer)
-    start = int(model.where[CLS])
-    written: list[list[int]] = [[] for _ in rows]
-    total = torch.zeros(len(rows))
-    alive = torch.arange(len(rows))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        memory, mask = model.encode(source)
-        layers, keys = model.read(memory)
-        target = torch.full((len(rows), 1), CLS)
-        for _ in range(MAX_NAME - 4):
-            generate, copied = model.decode(target, (layers, keys), mask, last=True)
-            scores = generate[:, 0].exp_()
-            # A piece that names never use has only its copy; the others add theirs up.
-            at = model.where[source]
-            copy = copied[:, 0].exp_()
-            scores.scatter_add_(1, at.clamp(min=0), copy.masked_fill(at < 0, 0.0))
-            scores[:, start] = 0.0
-            # A word is not said twice; pieces that go on (##x) may be.
-            said = target[:, 2:]
-            again = (source[:, :, None] == said[:, None]).any(-1) & ~goes_on[source]
-            if target.shape[1] > 2:
-                scores.scatter_(1, model.where[said].masked_fill(goes_on[said], start).clamp(min=0), 0.0)
-            best, index = scores.max(-1)
-            rare, place = copy.masked_fill((at >= 0) | again, 0.0).max(-1)
-            pieces = torch.where(rare > best, source.gather(1, place[:, None])[:, 0], model.vocab[index])
-            total[alive] += torch.maximum(best, rare).clamp(min=1e-9).log()
-            for row, piece in zip(alive.tolist(), pieces.tolist()):
-                written[row].append(piece)
-            target = torch.cat((target, pieces[:, None]), 1)
-            left = (pieces != SEP).nonzero()[:, 0]
-            if not len(left):
-                break
-            if len(left) < len(alive):
-                alive, target, source, mask, keys = (t[left] for t in (alive, target, source, mask, keys))
-                layers = [(k[left], v[left]) for k, v in layers]
-    names = [tokenizer.decode([i for i in ids if i != SEP]).replace(" ' ", "").replace(" ", "-") for ids in written]
-    return names, [t / max(1, len(ids)) for t, ids in zip(total.tolist(), written)]
-
-
-_goes_on: dict[int, Tensor] = {}
-
-
-def _goes_on_with(tokenizer: Tokenizer) -> Tensor:
-    """For each word piece, whether it goes on with a word (##x)."""
-    if id(tokenizer) not in _goes_on:
-        vocab = tokenizer.get_vocab()
-        out = torch.zeros(len(vocab), dtype=torch.bool)
-        out[torch.tensor([i for piece, i in vocab.items() if piece.startswith("##") or i < 999])] = True
-        _goes_on[id(tokenizer)] = out
-    return _goes_on[id(tokenizer)]
 
 
 @main.command(name="label", context_settings={"show_default": True})

@@ -87,7 +87,7 @@ def by_search(path: Path, stack: ExitStack) -> Namer:
 def by_teacher(folder: Path) -> Namer:
     """The copying teacher, many prompts at a time."""
     from training.copy_model import load_teacher
-    from training.copy_teacher import greedy, rows_of
+    from training.copy_names import greedy, rows_of
 
     model, tokenizer = load_teacher(folder)
 

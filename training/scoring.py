@@ -60,12 +60,13 @@ def split(name: str) -> tuple[str, list[str]]:
 
 def f1(got: Sequence[str], want: Sequence[str]) -> float:
     """F1 of the folded words of one body against another's; filler counts only where there is nothing else."""
-    a, b = (Counter(fold(w) for w in _telling(body)) for body in (got, want))
+    a, b = (Counter(fold(w) for w in telling(body)) for body in (got, want))
     common = (a & b).total()
     return 2 * common / (a.total() + b.total()) if common else 0.0
 
 
-def _telling(body: Sequence[str]) -> Sequence[str]:
+def telling(body: Sequence[str]) -> Sequence[str]:
+    """The words that are not filler; all where there are no others."""
     return [word for word in body if word not in FILLER] or body
 
 

@@ -10,7 +10,7 @@ sentence. So the student learns to find the ask in a long prompt.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +53,17 @@ def noisy(text: str, name: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> bool:
-    """Whether the teacher was sure, and every word of its name may stand in a name for this text."""
-    name = row["name"]
-    if row["sure"] < least_sure:
-        return False
-    if name == naming.NONE:
-        return True
+def nameable(text: str, words: Words) -> Callable[[str], bool]:
+    """Whether a name may be given to a text: its form, and every word of it. To abstain always may be."""
     prompt = naming.Prompt(text, ())
     grounded, free = naming.allowed(prompt, words)
-    return naming.gate(name, prompt) and set(name.split("-")[1:]) <= {*grounded, *free}
+    may = {*grounded, *free}
+    return lambda name: name == naming.NONE or (naming.gate(name, prompt) and may.issuperset(name.split("-")[1:]))
+
+
+def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> bool:
+    """Whether the teacher was sure, and its name may be given to this text."""
+    return row["sure"] >= least_sure and nameable(text, words)(row["name"])
 
 
 def in_context(text: str, sentences: list[str], rng: random.Random) -> str:
@@ -74,7 +75,13 @@ def in_context(text: str, sentences: list[str], rng: random.Random) -> str:
 
 
 def taught(
-    titles: Path, commits: Path, bodies: Path | None, words: Words, least_sure: float, noise: float, rng: random.Random
+    titles: Path,
+    commits: Path | None,
+    bodies: Path | None,
+    words: Words,
+    least_sure: float,
+    noise: float,
+    rng: random.Random,
 ) -> Iterator[dict[str, str]]:
     """Rows of {text, name}."""
     sentences: list[str] = []
@@ -95,7 +102,7 @@ def taught(
                 else row["text"]
             )
             yield {"text": text, "name": row["name"]}
-    for row in bar(read_jsonl(commits), commits.name):
+    for row in bar(read_jsonl(commits), commits.name) if commits else ():
         name, subject, body = row["name"], row["subject"], row["text"]
         if name == naming.NONE or not usable(row, subject, words, least_sure):
             continue
@@ -111,9 +118,7 @@ def taught(
 
 @click.command(context_settings={"show_default": True})
 @click.option("--titles", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option(
-    "--commits", type=click.Path(path_type=Path, exists=True), required=True, help="Bodies with named subjects."
-)
+@click.option("--commits", type=click.Path(path_type=Path, exists=True), help="Bodies with named subjects.")
 @click.option("--bodies", type=click.Path(path_type=Path, exists=True), help="Bodies named by themselves.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
 @click.option("--least-sure", default=-0.6, help="Mean log-probability below which a name is dropped.")
@@ -121,8 +126,8 @@ def taught(
 @click.option("--seed", default=1)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(
-    *, titles: Path, commits: Path, bodies: Path | None, words_path: Path, least_sure: float, noise: float, seed: int,
-    out: Path,
+    *, titles: Path, commits: Path | None, bodies: Path | None, words_path: Path, least_sure: float, noise: float,
+    seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Write the rows."""
     words = read_words(words_path.read_text(encoding="utf-8"))

@@ -1,0 +1,94 @@
+"""Name prompts by what several copying teachers, or several samples of one, agree on most.
+
+    python -m training.consensus --model models/copy-teacher --model models/other --out named.jsonl titles.jsonl
+
+The name is the sample that is most like all others by the measure that scores names (minimum Bayes risk, Kumar and
+Byrne 2004). It is better than the likeliest one, and a student that learns it needs no samples of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from training.batches import by_length
+from training.copy_model import load_teacher
+from training.copy_names import rows_of, samples
+from training.labels import Named, label
+from training.scoring import fold, split, telling
+from training.stage import report
+from training.teach import nameable
+from wtname.models import sha256
+from wtname.words import read_words
+
+
+@lru_cache(maxsize=100_000)
+def _told(name: str) -> tuple[str, Counter[str]]:
+    kind, body = split(name)
+    return kind, Counter(fold(word) for word in telling(body))
+
+
+def likeness(a: str, b: str) -> float:
+    """What name `a` would score, 0 to 1, were `b` its reference; it is the same the other way round."""
+    if a == b:
+        return 1.0
+    (kind, ours), (other, theirs) = _told(a), _told(b)
+    common = (ours & theirs).total()
+    return 0.25 * (kind == other) + (1.5 * common / (ours.total() + theirs.total()) if common else 0.0)
+
+
+def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> Named:
+    """Of the drawn names that fit, the one most like all that were drawn, and the log of how like it is, 0 at most.
+
+    The likelier of two that are as like. "" where none fits.
+    """
+    total = drawn.total()
+    like = {name: sum(n * likeness(name, other) for other, n in drawn.items()) for name in drawn if fits(name)}
+    best = max(like, key=lambda name: (like[name], drawn[name]), default="")
+    return Named(best, round(math.log(max(like[best] / total, 1e-9)), 4) if best else math.log(1e-9))
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--model", "models", type=click.Path(path_type=Path, exists=True), multiple=True, required=True,
+    help="A copying teacher; repeatable.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--samples", "count", default=24, type=click.IntRange(min=1), help="Names to draw from each teacher.")
+@click.option("--field", default="text", help='The field with the clean text; "prompt" is cleaned first.')
+@click.option("--limit", default=0, help="Stop after so many rows; 0 takes all.")
+@click.option("--batch-tokens", default=5000)
+@click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
+@click.option("--seed", default=1)
+@click.argument("rows", type=click.Path(path_type=Path, exists=True))
+def main(
+    *, models: tuple[Path, ...], out: Path, count: int, field: str, limit: int, batch_tokens: int, words_path: Path,
+    seed: int, rows: Path,
+) -> None:  # fmt: skip
+    """Add "name" and "sure" (log of its mean likeness to all samples) to the rows of a file."""
+    teachers = [load_teacher(folder) for folder in models]
+    words = read_words(words_path.read_text(encoding="utf-8"))
+
+    def name_all(texts: Sequence[str]) -> list[Named]:
+        torch.manual_seed(seed)
+        drawn: list[Counter[str]] = [Counter() for _ in texts]
+        for model, tokenizer in teachers:
+            asked = rows_of(tokenizer, texts)
+            for batch in by_length(np.array([len(row.source) for row in asked]), batch_tokens):
+                for i, names in zip(batch, samples(model, tokenizer, [asked[i] for i in batch], count)):
+                    drawn[i].update(names)
+        return [consensus(names, nameable(text, words)) for names, text in zip(drawn, texts)]
+
+    key = "-".join([*(sha256(folder / "model.safetensors") for folder in models), str(count), str(seed)])
+    report("consensus", **label(rows, out, field, limit, name_all, key))
+
+
+if __name__ == "__main__":
+    main()
