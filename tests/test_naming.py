@@ -22,7 +22,7 @@ from wtname.words import Words
         ("parseURLs in HealthyPGs of VMSnapshot", "parse urls in healthy pgs of vm snapshot"),
         ("GraphQL over IPv6, OAuth2 URLs", "graphql over ipv6 oauth2 urls"),
         ("don’t retry, can't stop", "dont retry cant stop"),
-        ("bump cobra from v1.4.0 to 1.5.0", "bump cobra from 1 4 0 to 1 5 0"),
+        ("bump cobra from v1.4.0 to 1.5.0", "bump cobra from v1 4 0 to 1 5 0"),
         ("limit is 10,000 rows", "limit is 10000 rows"),
         ("[CI:DOCS] man pages: images", "ci docs : man pages : images"),
         ("crash in src/upload.rs:96:5", "crash in src upload rs"),

@@ -61,7 +61,6 @@ _HASH = re.compile(
     r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b0x[0-9a-f]{5,}\b",
     re.I,
 )
-_VERSION = re.compile(r"\bv(?=\d+\.\d)", re.I)
 _LINE_NUMBER = re.compile(r"(\.[a-z]{1,4}):\d+(?::\d+)?\b", re.I)
 # A line broken by a column limit, not by its author: long, or going on in lower case.
 _WRAPPED = re.compile(r"(?<=\w)[ \t]*\n[ \t]*(?=[a-z])|(?<=[\w,][^\n]{55})[ \t]*\n[ \t]*(?=[A-Za-z`\"'])")
@@ -181,7 +180,7 @@ def tickets(text: str) -> tuple[str, ...]:
 
 def normalise(text: str) -> str:
     """Lower-case words and the marks . : ? | ( set apart by single spaces; the same for prompts and names."""
-    text = _WRAPPED.sub(" ", _LINE_NUMBER.sub(r"\1", _VERSION.sub("", to_ascii(text))))
+    text = _WRAPPED.sub(" ", _LINE_NUMBER.sub(r"\1", to_ascii(text)))
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     out: list[str] = []
     for piece in _PIECES.findall(text):
