@@ -21,7 +21,7 @@ from safetensors.torch import save_file  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers  # noqa: E402
 
 from training import consensus, copy_names, copy_teacher, embeddings, loop, scoring, teach  # noqa: E402
-from training.copy_model import CLS, SEP, CopyTeacher, load_encoder, word_pieces  # noqa: E402
+from training.copy_model import CLS, SEP, CopyTeacher, load_encoder, load_teacher, word_pieces  # noqa: E402
 from training.corpus import read_jsonl, write_jsonl  # noqa: E402
 
 ROWS = [
@@ -116,41 +116,72 @@ def test_it_learns_to_copy_and_labels(encoder: Path, tmp_path: Path, monkeypatch
     assert figures["stage"] == "consensus" and figures["rows"] == len(asked)
     assert [row["name"] for row in read_jsonl(tmp_path / "agreed.jsonl")] == [row["name"] for row in named]
     # What a student learns of them: the sure ones that a name may say.
-    odd = [{"text": "fix the cache", "name": "fix-cache", "sure": -2.0}, {"text": "fix it", "name": "", "sure": 0.0}]
-    write_jsonl(tmp_path / "agreed.jsonl", [*odd, *read_jsonl(tmp_path / "agreed.jsonl")])
+    odd = [("fix the cache", "fix-cache", -2.0), ("fix it", "", 0.0), ("fix the cache", "fix-cache-zebra", 0.0)]
+    write_jsonl(
+        tmp_path / "agreed.jsonl",
+        [
+            *(dict(zip(("text", "name", "sure"), row, strict=True)) for row in odd),
+            *read_jsonl(tmp_path / "agreed.jsonl"),
+        ],
+    )
     titles = ("--titles", tmp_path / "agreed.jsonl", "--noise", 0, "--out", tmp_path / "taught.jsonl")
     assert run(teach.main, *titles)["rows"] == len(asked)
     assert list(read_jsonl(tmp_path / "taught.jsonl")) == [{"text": r["text"], "name": r["name"]} for r in named]
+    # Batches of like lengths give each text its own names, of each teacher as many.
+    long = "please fix the parser of it please test the cache of it please fix it please test it"
+    texts, named_so = [long, *(row["text"] for row in ROWS)], [row["name"] for row in ROWS]
+    sure = load_teacher(tmp_path / "teacher")
+    assert [max(names, key=names.__getitem__) for names in consensus.drawn_by([sure], texts, 8, 1, 1)][1:] == named_so
+    unsure = (unlearnt(encoder), sure[1])
+    drawn = consensus.drawn_by([sure, unsure], texts, 8, 1, 1)
+    assert [names.total() for names in drawn] == [16] * len(texts)
+    assert all(name in names for name, names in zip(named_so, drawn[1:], strict=True))
+    assert (
+        drawn
+        == consensus.drawn_by([sure, unsure], texts, 8, 1, 1)
+        != consensus.drawn_by([sure, unsure], texts, 8, 1, 2)
+    )
 
 
 def test_samples_come_as_often_as_they_are_likely(encoder: Path) -> None:
     """Of a model that has learnt nothing: single pieces, by their probabilities; no word after the type comes twice."""
+    tokenizer, model = word_pieces(encoder), unlearnt(encoder)
+    rows = copy_names.rows_of(tokenizer, ["fix the gauge", "test"])
+    count = 10_000
+    drawn = copy_names.samples(model, tokenizer, rows, count)
+    assert not any("gauge" in name for name in drawn[1])  # which is another prompt's
+    for i, names in enumerate(drawn):
+        assert names.total() == count
+        likely = next_words(model, tokenizer, rows[i], [CLS])
+        for word in ("fix", "test", "parser", "gauge"):
+            came = sum(n for name, n in names.items() if name.startswith(word))
+            assert abs(came / count - likely.get(word, 0.0)) < 0.015, word
+        begun = {name: n for name, n in names.items() if name.split("-")[0] == "fix"}
+        likely = next_words(model, tokenizer, rows[i], [CLS, FIRST + 1])
+        for word in ("fix", "test", "parser", "gauge"):
+            came = sum(n for name, n in begun.items() if name.startswith(f"fix-{word}"))
+            assert abs(came / sum(begun.values()) - likely.get(word, 0.0)) < 0.03, word
+
+
+def unlearnt(encoder: Path) -> CopyTeacher:
+    """A teacher that writes five pieces, or copies, by chance."""
     torch.manual_seed(2)
-    tokenizer = word_pieces(encoder)
     model = CopyTeacher(FIRST + len(WORDS), [CLS, SEP, FIRST + 1, FIRST + 5, FIRST + 6]).eval()
     load_encoder(model, encoder)
     torch.nn.init.normal_(model.bias)
-    rows = copy_names.rows_of(tokenizer, ["fix the gauge", "test"])
-    count = 3000
+    return model
+
+
+def next_words(model: CopyTeacher, tokenizer: Tokenizer, row: copy_names.Row, begun: list[int]) -> dict[str, float]:
+    """How likely each piece is after those that have been written, for a prompt by itself."""
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        read = copy_names._read(model, rows)
-        scores, copy = copy_names._next(model, read, torch.full((2, 1), CLS), copy_names._goes_on_with(tokenizer))
-    assert scores[:, 0].eq(0).all()  # a name does not start again
-    drawn = copy_names.samples(model, tokenizer, rows, count)
-    for i, names in enumerate(drawn):
-        assert names.total() == count
-        first = Counter[str]()
-        for name, n in names.items():
-            words = name.split("-")
-            assert len(set(words[1:])) == len(words[1:]), name
-            first[words[0]] += n
-        likely = {tokenizer.id_to_token(int(p)): float(s) for p, s in zip(model.vocab, scores[i], strict=True)}
-        for piece, s in zip(read.source[i].tolist(), copy[i].tolist(), strict=True):
-            likely[tokenizer.id_to_token(piece)] = likely.get(tokenizer.id_to_token(piece), 0.0) + s
-        whole = sum(likely.values())
-        for piece in ("fix", "test", "parser"):
-            assert abs(first[piece] / count - likely.get(piece, 0.0) / whole) < 0.03, piece
-    assert drawn[0]["gauge"] + sum(n for name, n in drawn[0].items() if name.startswith("gauge-")) > 0
+        read = copy_names._read(model, [row])
+        scores, copy = copy_names._next(model, read, torch.tensor([begun]), copy_names._goes_on_with(tokenizer))
+    assert scores[0, 0] == 0  # a name does not start again
+    out = Counter[str]()
+    for piece, score in [*zip(model.vocab, scores[0], strict=True), *zip(read.source[0], copy[0], strict=True)]:
+        out[tokenizer.id_to_token(int(piece))] += float(score)  # type: ignore[assignment]
+    return {word: score / out.total() for word, score in out.items()}
 
 
 @pytest.mark.parametrize(

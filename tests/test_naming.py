@@ -137,6 +137,9 @@ def test_a_long_prompt_keeps_its_ask() -> None:
         ("hi", None),
         ("", None),
         ("please do it now", None),
+        ("v1.2.3", None),
+        ("v1.2.3 fonts", "feat-v1-2-3-font"),
+        ("1.2.3", None),
         ("\x00\x01", None),
     ],
 )

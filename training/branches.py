@@ -105,7 +105,9 @@ def _stripped(parts: list[str], owner: str, said: set[str]) -> tuple[str, str]:
 
     if (found := _PROJECT.match(last)) and (found[1].isupper() or stem(found[1].lower()) not in said | set(_KIND)):
         last = unsaid(found) + last[found.end() :]
-    last = _TICKET.sub(unsaid, re.sub(r"\bv(?=\d+\.\d)", "", last, flags=re.I))
+    # A version is no ticket; it is written as the title has it.
+    version = lambda m: f"v{m[1]}" if f"v{m[1]}" in said else m[1]  # noqa: E731
+    last = _TICKET.sub(unsaid, re.sub(r"\bv?(\d+)(?=\.\d)", version, last, flags=re.I))
     tokens = re.split(r"[-_.+]", last)
     words = [t for t in tokens if not (is_random(t) and t.lower() not in said)]
     if len(words) < len(tokens):

@@ -2,8 +2,8 @@
 
     python -m training.consensus --model models/copy-teacher --model models/other --out named.jsonl titles.jsonl
 
-The name is the sample that is most like all others by the measure that scores names (minimum Bayes risk, Kumar and
-Byrne 2004). It is better than the likeliest one, and a student that learns it needs no samples of its own.
+The name is the sample that is most like all of them by the measure that scores names (minimum Bayes risk, Kumar and
+Byrne 2004), which training/LOG.md compares with the likeliest. A student that learns it needs no samples of its own.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from training.batches import by_length
-from training.copy_model import load_teacher
+from training.copy_model import CopyTeacher, load_teacher
 from training.copy_names import rows_of, samples
-from training.labels import Named, label
+from training.labels import UNFINISHED, Named, label
+from training.llama_folder import TOKENIZER
 from training.scoring import fold, split, telling
 from training.stage import report
 from training.teach import nameable
@@ -52,7 +54,22 @@ def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> Named:
     total = drawn.total()
     like = {name: sum(n * likeness(name, other) for other, n in drawn.items()) for name in drawn if fits(name)}
     best = max(like, key=lambda name: (like[name], drawn[name]), default="")
-    return Named(best, round(math.log(max(like[best] / total, 1e-9)), 4) if best else math.log(1e-9))
+    return Named(best, round(math.log(max(like[best] / total, 1e-9)), 4) if best else UNFINISHED)
+
+
+def drawn_by(
+    teachers: Sequence[tuple[CopyTeacher, Tokenizer]], texts: Sequence[str], count: int, batch_tokens: int, seed: int
+) -> list[Counter[str]]:
+    """The names that the teachers draw for each clean text, `count` each, and how often each came."""
+    torch.manual_seed(seed)
+    drawn: list[Counter[str]] = [Counter() for _ in texts]
+    for model, tokenizer in teachers:
+        asked = rows_of(tokenizer, texts)
+        # Memory goes with the samples.
+        for batch in by_length(np.array([len(row.source) for row in asked]), max(1, batch_tokens * 24 // count)):
+            for i, names in zip(batch, samples(model, tokenizer, [asked[i] for i in batch], count)):
+                drawn[i].update(names)
+    return drawn
 
 
 @click.command(context_settings={"show_default": True})
@@ -61,10 +78,10 @@ def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> Named:
     help="A copying teacher; repeatable.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--samples", "count", default=24, type=click.IntRange(min=1), help="Names to draw from each teacher.")
+@click.option("--samples", "count", default=24, type=click.IntRange(min=2), help="Names to draw from each teacher.")
 @click.option("--field", default="text", help='The field with the clean text; "prompt" is cleaned first.')
 @click.option("--limit", default=0, help="Stop after so many rows; 0 takes all.")
-@click.option("--batch-tokens", default=5000)
+@click.option("--batch-tokens", default=5000, help="For 24 samples; fewer where there are more.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
 @click.option("--seed", default=1)
 @click.argument("rows", type=click.Path(path_type=Path, exists=True))
@@ -77,16 +94,11 @@ def main(
     words = read_words(words_path.read_text(encoding="utf-8"))
 
     def name_all(texts: Sequence[str]) -> list[Named]:
-        torch.manual_seed(seed)
-        drawn: list[Counter[str]] = [Counter() for _ in texts]
-        for model, tokenizer in teachers:
-            asked = rows_of(tokenizer, texts)
-            for batch in by_length(np.array([len(row.source) for row in asked]), batch_tokens):
-                for i, names in zip(batch, samples(model, tokenizer, [asked[i] for i in batch], count)):
-                    drawn[i].update(names)
+        drawn = drawn_by(teachers, texts, count, batch_tokens, seed)
         return [consensus(names, nameable(text, words)) for names, text in zip(drawn, texts)]
 
-    key = "-".join([*(sha256(folder / "model.safetensors") for folder in models), str(count), str(seed)])
+    files = [folder / name for folder in models for name in ("model.safetensors", TOKENIZER)]
+    key = "-".join([*map(sha256, [*files, words_path]), str(count), str(batch_tokens), str(seed)])
     report("consensus", **label(rows, out, field, limit, name_all, key))
 
 

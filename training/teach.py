@@ -121,7 +121,11 @@ def taught(
 @click.option("--commits", type=click.Path(path_type=Path, exists=True), help="Bodies with named subjects.")
 @click.option("--bodies", type=click.Path(path_type=Path, exists=True), help="Bodies named by themselves.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
-@click.option("--least-sure", default=-0.6, help="Mean log-probability below which a name is dropped.")
+@click.option(
+    "--least-sure",
+    default=-0.6,
+    help="How sure a name has to be: mean log-probability, or log of the likeness that a consensus has.",
+)
 @click.option("--noise", default=0.15, help="Share of titles to put noise into.")
 @click.option("--seed", default=1)
 @click.option("--out", type=click.Path(path_type=Path), required=True)

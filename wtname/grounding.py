@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from wtname import naming
-from wtname.words import stem
+from wtname.words import is_number, stem
 
 # A name takes no further word beyond these; numbers, as of a version, do not count among the words.
 MOST_SPOKEN = 5
@@ -99,7 +99,7 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
         due = here.own - paid
         used = taken if here.stem is None else taken | {here.stem}
         length = len(path.kind) + sum(len(w) + 1 for w in whole)
-        spoken = sum(not w.isdigit() for w in whole)
+        spoken = sum(not is_number(w) for w in whole)
         if spoken < MOST_SPOKEN and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
             for token, node in root.children.items():
                 if not node.stems <= used:

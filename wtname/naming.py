@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from wtname.words import FILLER, FOREIGN, SHORT, WHOLE, Words, forms, plain, stem
+from wtname.words import FILLER, FOREIGN, SHORT, WHOLE, Words, forms, is_number, plain, stem
 
 TYPES = ("feat", "fix", "refactor", "docs", "chore", "test", "style")
 NONE = "none"
@@ -339,7 +339,7 @@ def content(prompt: Prompt, limit: int = 4) -> list[str]:
         if len(body) == limit:
             return body
     body = body or [w for w in dict.fromkeys(plain(w) for w in words) if w not in FILLER][:2]
-    return [] if all(word.isdigit() for word in body) else body
+    return [] if all(is_number(word) for word in body) else body
 
 
 def extract(prompt: Prompt, limit: int = 4) -> str | None:
@@ -368,7 +368,7 @@ def allowed(prompt: Prompt, words: Words) -> tuple[list[str], list[str]]:
 
 def telling(prompt: Prompt) -> int:
     """How many different words of the prompt tell something."""
-    return len({stem(w) for w in prompt.words if w not in FILLER and w not in _SAID and not w.isdigit()})
+    return len({stem(w) for w in prompt.words if w not in FILLER and w not in _SAID and not is_number(w)})
 
 
 def gate(name: str, prompt: Prompt) -> bool:

@@ -82,6 +82,11 @@ def plain(word: str) -> str:
     return word[:-1]
 
 
+def is_number(word: str) -> bool:
+    """Whether a word is a number, or the first part of a version: 4, v1."""
+    return word.removeprefix("v").isdigit()
+
+
 def stem(word: str) -> str:
     """What the forms of an English word share, roughly: crashes, crashed, crashing -> crash. Only to compare with."""
     word = SHORT.get(word, word)
