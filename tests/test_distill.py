@@ -129,6 +129,10 @@ def test_the_loss_is_alpha_of_the_teacher_and_the_rest_of_the_label_over_the_nam
         both = alpha * distance(s, t, 2.0) + (1 - alpha) * ce
         assert float(Objective(student, teacher, alpha, 2.0)(*given)) == pytest.approx(float(both), rel=1e-3)
     assert float(Objective(student)(*given)) == pytest.approx(float(ce), rel=1e-3)
+    level = s.exp().sum(-1).log().square().mean()
+    assert float(Objective(student, z=0.5)(*given)) == pytest.approx(float(ce + 0.5 * level), rel=1e-3)
+    both = 0.7 * distance(s, t, 2.0) + 0.3 * (ce + 0.5 * level)
+    assert float(Objective(student, teacher, 0.7, 2.0, z=0.5)(*given)) == pytest.approx(float(both), rel=1e-3)
 
 
 def test_the_teacher_does_not_learn() -> None:

@@ -179,6 +179,9 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
 @click.option("--decay", default=0.02)
 @click.option("--dropout", default=0.0)
 @click.option("--smooth", default=0.0, help="Label smoothing.")
+@click.option(
+    "--z-loss", default=0.0, help="Weight of the squared log-normaliser: 2e-4 keeps a pointer's scores small."
+)
 @click.option("--warmup", default=0.03, help="Share of the budget over which the rates rise.")
 @click.option("--cooldown", default=0.6, help="Share over which they fall to nothing.")
 @click.option("--ema", default=0.998, help="How slowly the average of the weights, which is kept, forgets.")
@@ -210,7 +213,7 @@ def main(command: click.Context, **options: Any) -> None:
     if o.val and not val:
         raise click.ClickException(f"{o.val} has no rows; give a file of prompts and names, or leave --val out")
 
-    objective = Objective(student, teacher, o.alpha, o.temperature, o.smooth)
+    objective = Objective(student, teacher, o.alpha, o.temperature, o.smooth, o.z_loss)
     states = states_of(objective, o.states, o.states_weight, tokenizer) if o.states and o.states_weight else None
     module = OnGrid(states or objective, student).to(accelerator.device).train()
     learning = optimizers(student, o.lr, o.muon_lr, o.decay, o.encoder_lr)

@@ -35,11 +35,15 @@ def scores(model: Student, ids: Tensor, prompt: Tensor, where: Tensor) -> Tensor
 
 
 class Objective(nn.Module):
-    """alpha * distance to the teacher + (1 - alpha) * cross-entropy with the name; the latter alone without teacher."""
+    """alpha * distance to the teacher + (1 - alpha) * cross-entropy with the name; the latter alone without teacher.
+
+    The cross-entropy has `z` times the mean square of the log of the normaliser added (Chowdhery et al. 2022): a
+    pointer's scores may else grow without end.
+    """
 
     def __init__(
         self, student: Student, teacher: Student | None = None, alpha: float = 0.7, temperature: float = 2.0,
-        smooth: float = 0.0,
+        smooth: float = 0.0, z: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.student = student
@@ -47,17 +51,20 @@ class Objective(nn.Module):
         self.alpha = alpha if teacher else 0.0
         self.temperature = temperature
         self.smooth = smooth
+        self.z = z
 
     def forward(self, ids: Tensor, prompt: Tensor, where: Tensor, want: Tensor) -> Tensor:
         """The mean loss over the wanted tokens; see Mix.tensors for what is given."""
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
             logits = scores(self.student, ids, prompt, where).float()
         loss = F.cross_entropy(logits, want, label_smoothing=self.smooth, ignore_index=IGNORED)
+        counts = want != IGNORED
+        if self.z:
+            loss = loss + self.z * logits[counts].logsumexp(-1).square().mean()
         if self.teacher is None or not self.alpha:
             return loss
         with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
             taught = scores(self.teacher, ids, prompt, where)
-        counts = want != IGNORED
         # A teacher's embedding may have rows to spare.
         taught = taught[counts, : logits.shape[1]].float()
         return self.alpha * distance(logits[counts], taught, self.temperature) + (1 - self.alpha) * loss
