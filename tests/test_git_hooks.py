@@ -16,7 +16,7 @@ from wtname import commit_message, hinting, shim, suggest
 from wtname.git import Repository, version
 
 GENERIC, CHOSEN = "wt-3f9a1c2d", "fix-login"
-BETTER = "wt-fix-zero-width-crash"
+BETTER = "wt-fix-zero-width-column-crash"
 TASK = "Fix crash on zero-width columns"
 # What an editor saw goes to $SEEN; $SAY comes above it.
 EDITOR = '#!/bin/sh\ncat "$1" >>"$SEEN"\n{ printf %s "$SAY"; cat "$1"; } >"$1.new"\ncat "$1.new" >"$1"; rm "$1.new"\n'
@@ -198,7 +198,7 @@ def make_commit(*args: str, env: dict[str, str] | None = None) -> str:
     return done.stderr
 
 
-SUGGESTED = f"wtname: {GENERIC} could be called {BETTER}: wtname rename --name fix-zero-width-crash\n"
+SUGGESTED = f"wtname: {GENERIC} could be called {BETTER}: wtname rename --name fix-zero-width-column-crash\n"
 
 
 def suggested(message: str) -> str:
@@ -218,8 +218,8 @@ def test_what_is_said(run: Run, place: Path) -> None:
 def test_the_ticket_comes_along(run: Run, place: Path) -> None:
     git("config", "wtname.template", "{user}/{ticket}-{slug}")
     said = make_commit("-m", f"PROJ-214: {TASK}")
-    assert f"{GENERIC} could be called ada/PROJ-214-zero-width-crash: " in said
-    assert run(*said.rpartition(": wtname ")[2].split()).stdout == "ada/PROJ-214-zero-width-crash\n"
+    assert f"{GENERIC} could be called ada/PROJ-214-zero-width-column-crash: " in said
+    assert run(*said.rpartition(": wtname ")[2].split()).stdout == "ada/PROJ-214-zero-width-column-crash\n"
 
 
 def test_a_name_that_is_taken(place: Path) -> None:

@@ -284,7 +284,7 @@ def test_in_the_configuration(
     git("checkout", "-q", "-b", "wip")
     (repo / ".git" / "M").write_text("Fix crash on zero-width columns\n")
     args = ["sh", "-c", f'{command} "$@"', "hook", ".git/M", "message"]  # as git runs it
-    assert b"wip could be called wt-fix-zero-width-crash" in subprocess.run(args, capture_output=True).stderr
+    assert b"wip could be called wt-fix-zero-width-column-crash" in subprocess.run(args, capture_output=True).stderr
     (repo / ".git" / "M").unlink()
     git("checkout", "-q", "main")
     git("branch", "-D", "wip")

@@ -209,7 +209,7 @@ def test_reads_a_saved_text_and_a_task_from_a_file(name: str, repo: Path, tmp_pa
     (tmp_path / "task").write_text("Fix crash on zero-width columns\n")
     script = f"wtname init {name} > {tmp_path}/text\nsource {tmp_path}/text\nwtn < {tmp_path}/task\ncommand pwd"
     done = start(name, script, repo)
-    assert done.stdout == f"{tmp_path}/demo.worktrees/wt-fix-zero-width-crash\n"
+    assert done.stdout == f"{tmp_path}/demo.worktrees/wt-fix-zero-width-column-crash\n"
 
 
 @pytest.mark.parametrize("name", ALL)

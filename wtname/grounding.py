@@ -13,7 +13,7 @@ from wtname.words import is_number, stem
 MOST_SPOKEN = 5
 MOST_LETTERS = 36
 # How much likelier than another word the end must be, in nats: word by word, a search is done a little too soon.
-END_COST = 0.6
+END_COST = 0.9
 
 
 class Node:

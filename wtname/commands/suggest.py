@@ -25,7 +25,7 @@ from wtname.commands.shared import (
 @json_option
 @model_option
 def suggest(prompt: tuple[str, ...], count: int | None, jsonl: bool, as_json: bool, model: str | None) -> None:
-    """Print a name for a task: fix-zero-width-crash. Without PROMPT, or with -, the task is read from stdin."""
+    """Print a name for a task: fix-zero-width-column-crash. Without PROMPT, or with -, the task is read from stdin."""
     if jsonl and (prompt or count or as_json):
         raise click.UsageError("--jsonl reads prompts from stdin and takes no PROMPT, -n or --json.")
     from wtname.namer import random_branch
