@@ -71,7 +71,7 @@ def test_match(words: str, branch: int | None, how: str | None) -> None:
 def test_what_the_docs_say() -> None:
     text = (ROOT / "docs" / "worktrees.md").read_text(encoding="utf-8").partition("## What `switch` takes")[2]
     rows = re.findall(r"^\| .* \| (`.*`) \|$", text.partition("\n##")[0], re.M)
-    places = [place("wt-fix-zero-width-crash", "Fix crash on zero-width columns"), place("main")]
+    places = [place("wt-fix-zero-width-column-crash", "Fix crash on zero-width columns"), place("main")]
     hows = [[switching.match([words], places) for words in re.findall(r"`([^`]+)`", row)] for row in rows]
     assert [{found and found.how for found in row} for row in hows] == [{how} for how in switching.WAYS]
 
