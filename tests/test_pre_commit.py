@@ -16,7 +16,8 @@ BIN = Path(sys.executable).parent
 if not (BIN / "wtname").exists():
     pytest.skip("wtname is not installed here", allow_module_level=True)
 TASK = "Fix crash on zero-width columns"
-SUGGESTED = "wtname: wip could be called wt-fix-zero-width-column-crash: wtname rename --name fix-zero-width-column-crash\n"
+NAME = "fix-zero-width-column-crash"
+SUGGESTED = f"wtname: wip could be called wt-{NAME}: wtname rename --name {NAME}\n"
 
 
 @pytest.fixture
