@@ -24,7 +24,7 @@ from training.copy_model import CopyTeacher, load_teacher
 from training.copy_names import rows_of, samples
 from training.labels import UNFINISHED, Named, label
 from training.llama_folder import TOKENIZER
-from training.scoring import fold, split, telling
+from training.scoring import folded, overlap, points, split
 from training.stage import report
 from training.teach import nameable
 from wtname.models import sha256
@@ -34,7 +34,7 @@ from wtname.words import read_words
 @lru_cache(maxsize=100_000)
 def _told(name: str) -> tuple[str, Counter[str]]:
     kind, body = split(name)
-    return kind, Counter(fold(word) for word in telling(body))
+    return kind, folded(body)
 
 
 def likeness(a: str, b: str) -> float:
@@ -42,8 +42,7 @@ def likeness(a: str, b: str) -> float:
     if a == b:
         return 1.0
     (kind, ours), (other, theirs) = _told(a), _told(b)
-    common = (ours & theirs).total()
-    return 0.25 * (kind == other) + (1.5 * common / (ours.total() + theirs.total()) if common else 0.0)
+    return points(kind == other, overlap(ours, theirs))
 
 
 def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> Named:

@@ -60,14 +60,23 @@ def split(name: str) -> tuple[str, list[str]]:
 
 def f1(got: Sequence[str], want: Sequence[str]) -> float:
     """F1 of the folded words of one body against another's; filler counts only where there is nothing else."""
-    a, b = (Counter(fold(w) for w in telling(body)) for body in (got, want))
+    return overlap(folded(got), folded(want))
+
+
+def folded(body: Sequence[str]) -> Counter[str]:
+    """The folded words of a body that are not filler; all where there are no others."""
+    return Counter(fold(word) for word in [word for word in body if word not in FILLER] or body)
+
+
+def overlap(a: Counter[str], b: Counter[str]) -> float:
+    """F1 of one bag of folded words against another."""
     common = (a & b).total()
     return 2 * common / (a.total() + b.total()) if common else 0.0
 
 
-def telling(body: Sequence[str]) -> Sequence[str]:
-    """The words that are not filler; all where there are no others."""
-    return [word for word in body if word not in FILLER] or body
+def points(right: bool, words: float) -> float:
+    """What a name scores, 0 to 1: a quarter for the type, the rest for the F1 of its words."""
+    return 0.25 * right + 0.75 * words
 
 
 def invented(name: str, prompt: str, refs: Iterable[str]) -> str | None:
@@ -130,8 +139,7 @@ def _judge(name: str, row: Row) -> _Judged:
     kind, body = split(name)
     right = any(kind == split(ref)[0] for ref in refs)
     best = max(f1(body, split(ref)[1]) for ref in refs)
-    points = 0.25 * right + 0.75 * best
-    return _Judged(points, form, False, want_none, right, best, name in refs, **quality)
+    return _Judged(points(right, best), form, False, want_none, right, best, name in refs, **quality)
 
 
 def score(rows: Sequence[Row], names: Mapping[str, str | None]) -> tuple[dict[str, Any], list[Scored]]:
