@@ -52,6 +52,13 @@ def test_a_free_word_costs_the_same_wherever_it_lies_in_the_trie() -> None:
     assert on(3)[4] == pytest.approx(on(3)[END] + END_COST)  # both have paid on the way in
 
 
+@pytest.mark.parametrize(("said", "more"), [((), 0.0), (("retry",), 2.0)])
+def test_a_free_word_costs_where_the_word_it_begins_like_is_said_already(said: tuple[str, ...], more: float) -> None:
+    root = trie([("retry", (1, 2), 0.0), ("reuse", (1, 4), 2.0), ("hook", (3,), 0.0)])
+    ways = {s.token: s.score for s in steps(Path(0, 9, "feat", said, root, 0.0, 3), root, FLAT, END, 1)}
+    assert ways[3] - ways[1] == pytest.approx(more)
+
+
 def test_a_word_may_go_on_or_another_begin() -> None:
     root = trie(WORDS)
     path = Path(0, 1, "feat", (), root.children[1], 0.0, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import NamedTuple
 
 from wtname import naming
@@ -19,15 +19,21 @@ END_COST = 0.9
 class Node:
     """A place in the trie: the tokens that go on from here, and the word that is whole here, if one is."""
 
-    __slots__ = ("children", "cost", "own", "stem", "stems", "word")
+    __slots__ = ("children", "cost", "costs", "own", "stem", "word")
 
     def __init__(self) -> None:
         self.children: dict[int, Node] = {}
         self.word: str | None = None
         self.stem: str | None = None
-        self.stems: set[str] = set()  # of every word at or below this node
-        self.cost = math.inf  # of the cheapest word at or below this node
+        self.costs: dict[str, float] = {}  # of the cheapest word of each stem at or below this node
+        self.cost = math.inf  # of the cheapest of all these
         self.own = 0.0  # of the word that is whole here
+
+    def cheapest(self, taken: Set[str]) -> float:
+        """What the cheapest word at or below costs whose stem is not taken; infinity where all are."""
+        if self.costs.keys().isdisjoint(taken):
+            return self.cost
+        return min((cost for key, cost in self.costs.items() if key not in taken), default=math.inf)
 
 
 def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
@@ -40,7 +46,7 @@ def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
                 node.children[token] = Node()
             node = node.children[token]
             node.cost = min(node.cost, cost)
-            node.stems.add(key)
+            node.costs[key] = min(node.costs.get(key, math.inf), cost)
         if tokens:
             node.word, node.stem, node.own = word, key, cost
     return root
@@ -88,12 +94,12 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
     ways: list[tuple[int, tuple[str, ...], Node | None, float]] = []
     taken = {stem(w) for w in path.words} | {stem(path.kind)}
     here = path.node
-    # What the cheapest word of this branch costs is paid on the way in; the rest when a dearer one is taken.
-    paid = 0.0 if here is root else here.cost
+    # What the cheapest word to be had in this branch costs is paid on the way in; the rest when a dearer one is taken.
+    paid = 0.0 if here is root else here.cheapest(taken)
     if here is not root:
         for token, node in here.children.items():
-            if not node.stems <= taken:
-                ways.append((token, path.words, node, node.cost - paid))
+            if (cost := node.cheapest(taken)) < math.inf:
+                ways.append((token, path.words, node, cost - paid))
     if here is root or (here.stem is not None and here.stem not in taken):
         whole = path.whole
         due = here.own - paid
@@ -102,8 +108,8 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
         spoken = sum(not is_number(w) for w in whole)
         if spoken < MOST_SPOKEN and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
             for token, node in root.children.items():
-                if not node.stems <= used:
-                    ways.append((token, whole, node, due + node.cost))
+                if (cost := node.cheapest(used)) < math.inf:
+                    ways.append((token, whole, node, due + cost))
         if len(whole) >= least or (whole and not ways):
             ways.append((end, whole, None, due + END_COST))
     if not ways:
