@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wtname.words import plain
+from wtname.words import forms, plain, stem
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,12 @@ def test_a_plural_gives_its_singular(word: str, wanted: str) -> None:
 )
 def test_what_only_looks_like_a_plural_stays(word: str) -> None:
     assert plain(word) == word
+
+
+@pytest.mark.parametrize(
+    ("word", "bare"),
+    [("panicked", "panic"), ("panicking", "panic"), ("mimicked", "mimic"), ("clicked", "click"), ("blocking", "block")],
+)
+def test_a_verb_gives_its_bare_form(word: str, bare: str) -> None:
+    assert bare in forms(word) and f"{bare}k" not in forms(word)
+    assert stem(word) == stem(bare)

@@ -68,6 +68,9 @@ SHORT = dict(
     initialization:init initialise:init initialize:init kubernetes:k8s information:info""".split()
 )
 
+# Verbs that end in a hard c take a k before an ending.
+_HARD = frozenset("frolick mimick panick picnick traffick".split())
+
 
 def plain(word: str) -> str:
     """The singular of an English noun or the bare form of a verb's third person; other words as they are."""
@@ -94,6 +97,8 @@ def stem(word: str) -> str:
         if word.endswith(end) and len(word) - len(end) >= 3 and not word.endswith("ss"):
             word = word[: len(word) - len(end)] + put
             break
+    if word in _HARD:
+        return word[:-1]
     if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":
         word = word[:-1]
     return word
@@ -114,7 +119,9 @@ def forms(word: str) -> list[str]:
         out.append(short)
     for end in ("ing", "ed"):
         bare = word[: -len(end)]
-        if word.endswith(end) and len(bare) >= 3 and re.search("[aeiouy]", bare):
+        if word.endswith(end) and bare in _HARD:
+            out.append(bare[:-1])
+        elif word.endswith(end) and len(bare) >= 3 and re.search("[aeiouy]", bare):
             out.append(bare[:-1] if bare[-1] == bare[-2] and bare[-1] not in "ls" else bare)
             out.append(bare + "e")
     return list(dict.fromkeys(out))
