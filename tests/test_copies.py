@@ -17,7 +17,7 @@ from conftest import invoke  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from training import distill, export_gguf  # noqa: E402
-from training.labels import greedy  # noqa: E402
+from training.labels import written  # noqa: E402
 from training.llama_folder import LlamaFolder  # noqa: E402
 from training.model import Shape, Student, load, save  # noqa: E402
 from training.objective import Objective  # noqa: E402
@@ -72,7 +72,7 @@ def test_many_prompts_at_once_are_named_as_each_alone(prefix: bool, tied: bool) 
     model = student(2, prefix, tied).eval()
     rng = torch.Generator().manual_seed(3)
     prompts = [[USER, *torch.randint(FIRST, 40, (n,), generator=rng).tolist(), ASSISTANT] for n in (1, 3, 8, 2, 13, 5)]
-    together, sure = greedy(model, prompts, END)
+    together, sure = written(model, prompts, END)
     for prompt, want, how in zip(prompts, together, sure, strict=True):
         ids, end = list(prompt), torch.tensor([len(prompt)])
         total = []

@@ -17,11 +17,12 @@ from click.testing import CliRunner
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
+import llamas  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers  # noqa: E402
 
 from training import consensus, copy_names, copy_teacher, embeddings, loop, scoring, teach  # noqa: E402
-from training.copy_model import CLS, SEP, CopyTeacher, load_encoder, load_teacher, word_pieces  # noqa: E402
+from training.copy_model import CLS, SEP, CopyTeacher, load_encoder, word_pieces  # noqa: E402
 from training.corpus import read_jsonl, write_jsonl  # noqa: E402
 
 ROWS = [
@@ -115,6 +116,12 @@ def test_it_learns_to_copy_and_labels(encoder: Path, tmp_path: Path, monkeypatch
     figures = run(consensus.main, *teachers, "--out", tmp_path / "agreed.jsonl", tmp_path / "asked.jsonl")
     assert figures["stage"] == "consensus" and figures["rows"] == len(asked)
     assert [row["name"] for row in read_jsonl(tmp_path / "agreed.jsonl")] == [row["name"] for row in named]
+    # A Llama may be among them: one that knows nothing makes them less sure, and changes no name.
+    llamas.make(tmp_path / "llama", llamas.byte_level())
+    teachers = ("--model", tmp_path / "teacher", "--model", tmp_path / "llama", "--samples", 6)
+    run(consensus.main, *teachers, "--out", tmp_path / "both.jsonl", tmp_path / "asked.jsonl")
+    assert [row["name"] for row in read_jsonl(tmp_path / "both.jsonl")] == [row["name"] for row in named]
+    assert all(row["sure"] < 0 for row in read_jsonl(tmp_path / "both.jsonl"))
     # What a student learns of them: the sure ones that a name may say.
     odd = [("fix the cache", "fix-cache", -2.0), ("fix it", "", 0.0), ("fix the cache", "fix-cache-zebra", 0.0)]
     write_jsonl(
@@ -130,17 +137,13 @@ def test_it_learns_to_copy_and_labels(encoder: Path, tmp_path: Path, monkeypatch
     # Batches of like lengths give each text its own names, of each teacher as many.
     long = "please fix the parser of it please test the cache of it please fix it please test it"
     texts, named_so = [long, *(row["text"] for row in ROWS)], [row["name"] for row in ROWS]
-    sure = load_teacher(tmp_path / "teacher")
-    assert [max(names, key=names.__getitem__) for names in consensus.drawn_by([sure], texts, 8, 1, 1)][1:] == named_so
-    unsure = (unlearnt(encoder), sure[1])
-    drawn = consensus.drawn_by([sure, unsure], texts, 8, 1, 1)
+    sure = consensus.drawer(tmp_path / "teacher", 1, "cpu")
+    assert [max(names, key=names.__getitem__) for names in consensus.drawn_by([sure], texts, 8, 1)][1:] == named_so
+    unsure = consensus.by_copying(unlearnt(encoder), word_pieces(encoder), 1)
+    drawn = consensus.drawn_by([sure, unsure], texts, 8, 1)
     assert [names.total() for names in drawn] == [16] * len(texts)
     assert all(name in names for name, names in zip(named_so, drawn[1:], strict=True))
-    assert (
-        drawn
-        == consensus.drawn_by([sure, unsure], texts, 8, 1, 1)
-        != consensus.drawn_by([sure, unsure], texts, 8, 1, 2)
-    )
+    assert drawn == consensus.drawn_by([sure, unsure], texts, 8, 1) != consensus.drawn_by([sure, unsure], texts, 8, 2)
 
 
 def test_samples_come_as_often_as_they_are_likely(encoder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,30 @@ def test_greedy_writes_what_one_row_at_a_time_without_memory_does(prefix: bool) 
         want = [alone(prompt, end) for prompt in prompts]
     lengths = {len(tokens) for tokens, _ in want}
     assert len(lengths) > 1 and labels.MOST_TOKENS in lengths
-    tokens, sure = labels.greedy(student, prompts, end)
+    tokens, sure = labels.written(student, prompts, end)
     assert tokens == [w[0] for w in want]
     assert sure == pytest.approx([w[1] for w in want], abs=1e-4)
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_tokens_are_drawn_as_often_as_they_are_likely(prefix: bool) -> None:
+    """Of the 40 likeliest; prompts of several lengths, each read once, have each its own."""
+    torch.manual_seed(5)
+    student = ours(Shape(VOCAB, 32, 2, 4, 48, kv_heads=2, prefix=prefix))
+    prompts, count, end = [[5, 9, 33], [7, 2, 17, 4, 11, 30, 8, 6]], 4000, 1
+    drawn, _ = labels.written(student, prompts, end, labels.by_chance, count)
+    assert len(drawn) == 2 * count
+    for prompt, tokens in zip(prompts, (drawn[:count], drawn[count:]), strict=True):
+        first = Counter(row[0] if row else end for row in tokens)
+        begun = first.most_common(1)[0][0]
+        then = Counter(row[1] if len(row) > 1 else end for row in tokens if row and row[0] == begun)
+        for came, ids in ((first, prompt), (then, [*prompt, begun])):
+            with torch.inference_mode():
+                hidden = student(torch.tensor([ids]), torch.tensor([len(prompt)]))[0, -1]
+                likely, index = student.logits(hidden).softmax(-1).topk(labels.LIKELY)
+            assert came.keys() <= set(index.tolist())
+            for token, share in zip(index.tolist(), (likely / likely.sum()).tolist(), strict=True):
+                assert abs(came[token] / came.total() - share) < 4 * (share / came.total()) ** 0.5 + 0.002
 
 
 def test_greedy_agrees_with_generate_of_transformers(tmp_path: Path) -> None:
@@ -171,7 +193,7 @@ def test_greedy_agrees_with_generate_of_transformers(tmp_path: Path) -> None:
         torch.tensor([prompt]), max_new_tokens=labels.MOST_TOKENS, do_sample=False, eos_token_id=None, pad_token_id=0
     )
     never = next(t for t in range(VOCAB) if t not in want)
-    tokens, _ = labels.greedy(model.load(tmp_path).eval(), [prompt], never)
+    tokens, _ = labels.written(model.load(tmp_path).eval(), [prompt], never)
     assert tokens == [want[0, len(prompt) :].tolist()]
 
 

@@ -1,6 +1,6 @@
-"""Name prompts by what several copying teachers, or several samples of one, agree on most.
+"""Name prompts by what several models, or several samples of one, agree on most.
 
-    python -m training.consensus --model models/copy-teacher --model models/other --out named.jsonl titles.jsonl
+    python -m training.consensus --model models/copy-teacher --model models/teacher --out named.jsonl titles.jsonl
 
 The name is the sample that is most like all of them by the measure that scores names (minimum Bayes risk, Kumar and
 Byrne 2004), which training/LOG.md compares with the likeliest. A student that learns it needs no samples of its own.
@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from training.batches import by_length
 from training.copy_model import CopyTeacher, load_teacher
 from training.copy_names import rows_of, samples
-from training.labels import UNFINISHED, Named, label
+from training.labels import UNFINISHED, Named, Namer, label
 from training.llama_folder import TOKENIZER
 from training.scoring import folded, overlap, points, split
 from training.stage import report
@@ -56,25 +56,47 @@ def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> Named:
     return Named(best, round(math.log(max(like[best] / total, 1e-9)), 4) if best else UNFINISHED)
 
 
-def drawn_by(
-    teachers: Sequence[tuple[CopyTeacher, Tokenizer]], texts: Sequence[str], count: int, batch_tokens: int, seed: int
-) -> list[Counter[str]]:
-    """The names that the teachers draw for each clean text, `count` each, and how often each came."""
-    torch.manual_seed(seed)
-    drawn: list[Counter[str]] = [Counter() for _ in texts]
-    for model, tokenizer in teachers:
+# Draws so many names for each clean text.
+Drawer = Callable[[Sequence[str], int], list[Counter[str]]]
+
+
+def by_copying(model: CopyTeacher, tokenizer: Tokenizer, batch_tokens: int = 5000) -> Drawer:
+    """What draws names by a copying teacher, in batches of so many tokens where it draws 24."""
+
+    def draw(texts: Sequence[str], count: int) -> list[Counter[str]]:
+        drawn: list[Counter[str]] = [Counter() for _ in texts]
         asked = rows_of(tokenizer, texts)
         # Memory goes with the samples.
         for batch in by_length(np.array([len(row.source) for row in asked]), max(1, batch_tokens * 24 // count)):
             for i, names in zip(batch, samples(model, tokenizer, [asked[i] for i in batch], count)):
-                drawn[i].update(names)
+                drawn[i] = names
+        return drawn
+
+    return draw
+
+
+def drawer(folder: Path, batch_tokens: int, device: str) -> Drawer:
+    """What draws names by the model of a folder: a Llama on the device, with an encoder or without, or a copying
+    teacher, on the CPU in any case."""
+    if (folder / "config.json").exists():
+        return Namer(folder, device, batch_tokens * 24).draw
+    return by_copying(*load_teacher(folder), batch_tokens)
+
+
+def drawn_by(drawers: Sequence[Drawer], texts: Sequence[str], count: int, seed: int) -> list[Counter[str]]:
+    """The names drawn for each clean text, `count` by each, and how often each came; the same for the same seed."""
+    torch.manual_seed(seed)
+    drawn: list[Counter[str]] = [Counter() for _ in texts]
+    for draw in drawers:
+        for names, more in zip(drawn, draw(texts, count)):
+            names.update(more)
     return drawn
 
 
 @click.command(context_settings={"show_default": True})
 @click.option(
     "--model", "models", type=click.Path(path_type=Path, exists=True), multiple=True, required=True,
-    help="A copying teacher; repeatable.",
+    help="A copying teacher, or a Llama as the other stages save it; repeatable.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--samples", "count", default=24, type=click.IntRange(min=2), help="Names to draw from each teacher.")
@@ -83,20 +105,22 @@ def drawn_by(
 @click.option("--batch-tokens", default=5000, help="For 24 samples; fewer where there are more.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
 @click.option("--seed", default=1)
+@click.option("--cpu", is_flag=True, help="Stay on the CPU where a GPU is at hand.")
 @click.argument("rows", type=click.Path(path_type=Path, exists=True))
 def main(
     *, models: tuple[Path, ...], out: Path, count: int, field: str, limit: int, batch_tokens: int, words_path: Path,
-    seed: int, rows: Path,
+    seed: int, cpu: bool, rows: Path,
 ) -> None:  # fmt: skip
     """Add "name" and "sure" (log of its mean likeness to all samples) to the rows of a file."""
-    teachers = [load_teacher(folder) for folder in models]
+    device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    drawers = [drawer(folder, batch_tokens, device) for folder in models]
     words = read_words(words_path.read_text(encoding="utf-8"))
 
     def name_all(texts: Sequence[str]) -> list[Named]:
-        drawn = drawn_by(teachers, texts, count, batch_tokens, seed)
+        drawn = drawn_by(drawers, texts, count, seed)
         return [consensus(names, nameable(text, words)) for names, text in zip(drawn, texts)]
 
-    files = [folder / name for folder in models for name in ("model.safetensors", TOKENIZER)]
+    files = [path for folder in models for path in [*sorted(folder.glob("*.safetensors")), folder / TOKENIZER]]
     key = "-".join([*map(sha256, [*files, words_path]), str(count), str(batch_tokens), str(seed)])
     report("consensus", **label(rows, out, field, limit, name_all, key))
 

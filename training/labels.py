@@ -12,7 +12,8 @@ import itertools
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import click
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from training.batches import by_length, eights, padded
 from training.corpus import read_jsonl, write_jsonl
@@ -30,6 +32,7 @@ from training.stage import bar, report
 from wtname import naming
 
 MOST_TOKENS = 24
+LIKELY = 40  # of how many likeliest tokens one is drawn
 UNFINISHED = math.log(1e-9)
 PART = 5000
 
@@ -41,28 +44,51 @@ class Named(NamedTuple):
     sure: float
 
 
+Pick = Callable[[Tensor], Tensor]
+
+
+def likeliest(scores: Tensor) -> Tensor:
+    """The token of the highest score in each row (rows, tokens)."""
+    return scores.argmax(-1)
+
+
+def by_chance(scores: Tensor) -> Tensor:
+    """A token of each row (rows, tokens) of log-probabilities, drawn from its 40 likeliest."""
+    top, index = scores.topk(min(LIKELY, scores.shape[-1]))
+    return index.gather(1, torch.multinomial(top.exp(), 1))[:, 0]
+
+
 @torch.inference_mode()
-def greedy(model: Student, prompts: Sequence[Sequence[int]], end: int) -> tuple[list[list[int]], list[float]]:
-    """The likeliest tokens after each prompt, without `end`, and their mean log-probability, that of `end` counted.
+def written(
+    model: Student, prompts: Sequence[Sequence[int]], end: int, pick: Pick = likeliest, count: int = 1
+) -> tuple[list[list[int]], list[float]]:
+    """The tokens picked one by one after each prompt, without `end`, and their mean log-probability, that of `end`
+    counted; `count` times for each prompt, which is read once.
 
     After 24 tokens a name is cut off, and counts as if its end had a probability of one in a billion.
     """
     device = model.embed_tokens.weight.device
     ids = padded(prompts, end, left=True).to(device)
-    rows, width = ids.shape
+    width = ids.shape[1]
     blank = torch.tensor([width - len(p) for p in prompts], device=device)
     known: Known = [[] for _ in model.layers]
-    written = torch.full((rows, MOST_TOKENS), end, device=device)
+    ends = torch.full((len(prompts),), width, device=device)
+    states = model(ids, ends, known, blank)
+    copies, hidden = model.copies(ids, ends, states, blank), states[:, -1]
+    rows = len(prompts) * count
+    if count > 1:
+        again = torch.arange(len(prompts), device=device).repeat_interleave(count)
+        known = [[t[again] for t in layer] for layer in known]
+        copies, hidden, blank = copies and copies.of(again), hidden[again], blank[again]
+    tokens = torch.full((rows, MOST_TOKENS), end, device=device)
     total = torch.full((rows,), UNFINISHED, device=device)
     alive = torch.arange(rows, device=device)
     so_far = torch.zeros(rows, device=device)
-    ends = torch.full((rows,), width, device=device)
-    states = model(ids, ends, known, blank)
-    copies, hidden = model.copies(ids, ends, states, blank), states[:, -1]
     for at in range(MOST_TOKENS):
-        best, token = model.logits(hidden, copies).float().log_softmax(-1).max(-1)
-        so_far = so_far + best
-        written[alive, at] = token
+        scores = model.logits(hidden, copies).float().log_softmax(-1)
+        token = pick(scores)
+        so_far = so_far + scores.gather(1, token[:, None])[:, 0]
+        tokens[alive, at] = token
         ended = token == end
         total[alive[ended]] = so_far[ended]
         left = (~ended).nonzero()[:, 0]
@@ -76,10 +102,10 @@ def greedy(model: Student, prompts: Sequence[Sequence[int]], end: int) -> tuple[
             total[alive] = so_far + UNFINISHED
             break
         hidden = model(token[:, None], None, known, blank)[:, -1]
-    lengths = (written == end).int().argmax(1)
-    lengths[(written != end).all(1)] = MOST_TOKENS
+    lengths = (tokens == end).int().argmax(1)
+    lengths[(tokens != end).all(1)] = MOST_TOKENS
     counts = lengths + 1
-    return [w[:n] for w, n in zip(written.tolist(), lengths.tolist())], (total / counts).tolist()
+    return [w[:n] for w, n in zip(tokens.tolist(), lengths.tolist())], (total / counts).tolist()
 
 
 class Namer:
@@ -103,11 +129,20 @@ class Namer:
         """A name for each clean text; "" where a prompt does not fit the model's context."""
         return names_of(self.model, self.tokenizer, texts, self.tokens)
 
+    def draw(self, texts: Sequence[str], count: int) -> list[Counter[str]]:
+        """`count` names drawn for each clean text, and how often each came; none where a prompt does not fit."""
+        drawn: list[Counter[str]] = [Counter() for _ in texts]
+        for rows, names, _ in _named(self.model, self.tokenizer, texts, max(1, self.tokens // count), by_chance, count):
+            for at, name in enumerate(names):
+                drawn[rows[at // count]][name] += 1
+        return drawn
 
-def names_of(model: Student, tokenizer: Tokenizer, texts: Sequence[str], tokens: int = 16_384) -> list[Named]:
-    """A name for each clean text, under bf16 autocast, in batches of so many tokens; "" where a prompt does not fit."""
+
+def _named(
+    model: Student, tokenizer: Tokenizer, texts: Sequence[str], tokens: int, pick: Pick = likeliest, count: int = 1
+) -> Iterator[tuple[np.ndarray, list[str], list[float]]]:
+    """Batch by batch: places of the texts that fit, `count` names for each of them in a row, and their scores."""
     prompts = [e.ids for e in tokenizer.encode_batch([naming.render(t) for t in texts], add_special_tokens=False)]
-    out = [Named("", UNFINISHED)] * len(texts)
     fits = np.array(
         [i for i, p in enumerate(prompts) if eights(len(p)) + MOST_TOKENS <= model.shape.context], dtype=int
     )
@@ -116,9 +151,16 @@ def names_of(model: Student, tokenizer: Tokenizer, texts: Sequence[str], tokens:
     for batch in by_length(lengths, tokens) if len(fits) else []:
         rows = fits[batch]
         with torch.autocast(device, dtype=torch.bfloat16):
-            ids, sure = greedy(model, [prompts[i] for i in rows], tokenizer.token_to_id(naming.END))
-        for i, text, score in zip(rows, tokenizer.decode_batch(ids), sure):
-            out[i] = Named("-".join(text.split()), round(score, 4))
+            ids, sure = written(model, [prompts[i] for i in rows], tokenizer.token_to_id(naming.END), pick, count)
+        yield rows, ["-".join(text.split()) for text in tokenizer.decode_batch(ids)], sure
+
+
+def names_of(model: Student, tokenizer: Tokenizer, texts: Sequence[str], tokens: int = 16_384) -> list[Named]:
+    """A name for each clean text, under bf16 autocast, in batches of so many tokens; "" where a prompt does not fit."""
+    out = [Named("", UNFINISHED)] * len(texts)
+    for rows, names, sure in _named(model, tokenizer, texts, tokens):
+        for i, name, score in zip(rows, names, sure):
+            out[i] = Named(name, round(score, 4))
     return out
 
 
