@@ -11,7 +11,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -22,39 +25,11 @@ from tokenizers import Tokenizer
 from training.batches import by_length
 from training.copy_model import CopyTeacher, load_teacher
 from training.copy_names import rows_of, samples
-from training.labels import UNFINISHED, Named, Namer, label
+from training.labels import Named, Namer, label
+from training.likeness import agreed
 from training.llama_folder import TOKENIZER
-from training.scoring import folded, overlap, points, split
 from training.stage import report
-from training.teach import nameable
 from wtname.models import sha256
-from wtname.words import read_words
-
-
-@lru_cache(maxsize=100_000)
-def _told(name: str) -> tuple[str, Counter[str]]:
-    kind, body = split(name)
-    return kind, folded(body)
-
-
-def likeness(a: str, b: str) -> float:
-    """What name `a` would score, 0 to 1, were `b` its reference; it is the same the other way round."""
-    if a == b:
-        return 1.0
-    (kind, ours), (other, theirs) = _told(a), _told(b)
-    return points(kind == other, overlap(ours, theirs))
-
-
-def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> Named:
-    """Of the drawn names that fit, the one most like all that were drawn, and the log of how like it is, 0 at most.
-
-    The likelier of two that are as like. "" where none fits.
-    """
-    total = drawn.total()
-    like = {name: sum(n * likeness(name, other) for other, n in drawn.items()) for name in drawn if fits(name)}
-    best = max(like, key=lambda name: (like[name], drawn[name]), default="")
-    return Named(best, round(math.log(max(like[best] / total, 1e-9)), 4) if best else UNFINISHED)
-
 
 # Draws so many names for each clean text.
 Drawer = Callable[[Sequence[str], int], list[Counter[str]]]
@@ -105,24 +80,27 @@ def drawn_by(drawers: Sequence[Drawer], texts: Sequence[str], count: int, seed: 
 @click.option("--batch-tokens", default=5000, help="For 24 samples; fewer where there are more.")
 @click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
 @click.option("--seed", default=1)
+@click.option("--jobs", default=1, type=click.IntRange(min=1), help="Processes that compare what was drawn; for a GPU.")
 @click.option("--cpu", is_flag=True, help="Stay on the CPU where a GPU is at hand.")
 @click.argument("rows", type=click.Path(path_type=Path, exists=True))
 def main(
     *, models: tuple[Path, ...], out: Path, count: int, field: str, limit: int, batch_tokens: int, words_path: Path,
-    seed: int, cpu: bool, rows: Path,
+    seed: int, jobs: int, cpu: bool, rows: Path,
 ) -> None:  # fmt: skip
     """Add "name" and "sure" (log of its mean likeness to all samples) to the rows of a file."""
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     drawers = [drawer(folder, batch_tokens, device) for folder in models]
-    words = read_words(words_path.read_text(encoding="utf-8"))
+    agree = partial(agreed, words_path)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else nullcontext() as pool:
 
-    def name_all(texts: Sequence[str]) -> list[Named]:
-        drawn = drawn_by(drawers, texts, count, seed)
-        return [consensus(names, nameable(text, words)) for names, text in zip(drawn, texts)]
+        def name_all(texts: Sequence[str]) -> list[Named]:
+            drawn = drawn_by(drawers, texts, count, seed)
+            found = pool.map(agree, texts, drawn, chunksize=64) if pool else map(agree, texts, drawn)
+            return [Named(name, round(math.log(max(like, 1e-9)), 4)) for name, like in found]
 
-    files = [path for folder in models for path in [*sorted(folder.glob("*.safetensors")), folder / TOKENIZER]]
-    key = "-".join([*map(sha256, [*files, words_path]), str(count), str(batch_tokens), str(seed)])
-    report("consensus", **label(rows, out, field, limit, name_all, key))
+        files = [path for folder in models for path in [*sorted(folder.glob("*.safetensors")), folder / TOKENIZER]]
+        key = "-".join([*map(sha256, [*files, words_path]), str(count), str(batch_tokens), str(seed)])
+        report("consensus", **label(rows, out, field, limit, name_all, key))
 
 
 if __name__ == "__main__":
