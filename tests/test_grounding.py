@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wtname.grounding import END_COST, Path, steps, trie
+from wtname.versions import Runs
 
 END = 0
 WORDS = [
@@ -74,6 +75,26 @@ def test_no_form_of_a_word_comes_twice() -> None:
     path = Path(0, 3, "feat", ("crash",), root.children[3], 0.0, 3)
     tokens = {s.token for s in steps(path, root, FLAT, END, 2)}
     assert tokens == {4, 5, END}
+
+
+@pytest.mark.parametrize(
+    ("said", "numbers", "ways"),
+    [
+        ((), (("4", "4", "1"),), {1, 2, 3}),
+        (("bump",), (("4", "4", "1"),), {1, 2, END}),
+        (("bump", "4"), (("4", "4", "1"),), {1, END}),  # 4.1 is another version
+        (("bump", "4", "4"), (("4", "4", "1"),), {2, END}),
+        (("bump", "4", "4", "1"), (("4", "4", "1"),), {END}),
+        (("bump", "4"), (), {2, END}),  # no word twice where no version asks for it
+    ],
+)
+def test_a_version_is_said_in_its_order(said: tuple[str, ...], numbers: Runs, ways: set[int]) -> None:
+    tokens = {"4": 1, "1": 2, "bump": 3}
+    root = trie((word, (token,), 0.0) for word, token in tokens.items())
+    *before, last = said or ("",)
+    node = root.children[tokens[last]] if said else root
+    path = Path(0, tokens.get(last, 9), "chore", tuple(before), node, 0.0, 2)
+    assert {s.token for s in steps(path, root, FLAT, END, 1, numbers)} == ways
 
 
 def test_scores_are_log_probabilities() -> None:

@@ -51,6 +51,18 @@ def test_names_by_the_model(namer: Namer) -> None:
         assert named.confidence is not None and 0 < named.confidence <= 1
 
 
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Bump express to 4.4.1", "chore-bump-express-4-4-1"),
+        ("Upgrade Spring Boot to 3.3", "chore-upgrade-spring-boot-3-3"),
+        ("Bump webpack to 5.90.1", "chore-bump-webpack-5-90-1"),
+    ],
+)
+def test_a_version_is_the_prompts(namer: Namer, prompt: str, name: str) -> None:
+    assert namer.name(prompt).name == name
+
+
 def test_the_same_prompt_has_the_same_name(namer: Namer) -> None:
     first = [namer.name(p).name for p in PROMPTS]
     assert [namer.name(p).name for p in reversed(PROMPTS)] == first[::-1]

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence, Set
 from typing import NamedTuple
 
-from wtname import naming
+from wtname import naming, versions
+from wtname.versions import Runs
 from wtname.words import is_number, stem
 
 # A name takes no further word beyond these; numbers, as of a version, do not count among the words.
@@ -85,14 +86,20 @@ def log_softmax(scores: Sequence[float]) -> list[float]:
     return [s - total for s in scores]
 
 
-def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int) -> list[Step]:
+def _taken(kind: str, said: Sequence[str], numbers: Runs) -> set[str]:
+    """The stems that may not come next."""
+    again, barred = versions.taken(said, numbers)
+    return ({stem(w) for w in (kind, *said)} | barred) - again
+
+
+def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int, numbers: Runs = ()) -> list[Step]:
     """The ways on from a path with their log-probabilities among themselves.
 
-    A name holds no word twice, in any form, nor its own type; it ends only once it has `least` words, and goes on only
-    while it keeps to the form.
+    A name holds no word twice, in any form, nor its own type, and says numbers in the order of the prompt's `numbers`;
+    it ends only once it has `least` words, and goes on only while it keeps to the form.
     """
     ways: list[tuple[int, tuple[str, ...], Node | None, float]] = []
-    taken = {stem(w) for w in path.words} | {stem(path.kind)}
+    taken = _taken(path.kind, path.words, numbers)
     here = path.node
     # What the cheapest word to be had in this branch costs is paid on the way in; the rest when a dearer one is taken.
     paid = 0.0 if here is root else here.cheapest(taken)
@@ -103,7 +110,7 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int)
     if here is root or (here.stem is not None and here.stem not in taken):
         whole = path.whole
         due = here.own - paid
-        used = taken if here.stem is None else taken | {here.stem}
+        used = _taken(path.kind, whole, numbers)
         length = len(path.kind) + sum(len(w) + 1 for w in whole)
         spoken = sum(not is_number(w) for w in whole)
         if spoken < MOST_SPOKEN and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:

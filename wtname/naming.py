@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from wtname.versions import repeats, runs, taken
 from wtname.words import FILLER, FOREIGN, SHORT, WHOLE, Words, forms, is_number, plain, stem
 
 TYPES = ("feat", "fix", "refactor", "docs", "chore", "test", "style")
@@ -331,9 +332,13 @@ def content(prompt: Prompt, limit: int = 4) -> list[str]:
         if sum(w.isalnum() and w not in FILLER for w in tail) >= 3:
             chosen = [w for w in tail if w.isalnum()]
     body: list[str] = []
+    rows = runs(prompt.text)
     for word in chosen:
         word = SHORT.get(word, plain(word))
-        if word in FILLER or word in _SAID or word in body or (word.isdigit() and not body):
+        again, barred = taken(body, rows)
+        if word in FILLER or word in _SAID or (word.isdigit() and not body):
+            continue
+        if word in barred or (word in body and word not in again):
             continue
         body.append(word)
         if len(body) == limit:
@@ -372,11 +377,12 @@ def telling(prompt: Prompt) -> int:
 
 
 def gate(name: str, prompt: Prompt) -> bool:
-    """Whether a name may leave the house: its form, no word twice, two words where the prompt has two that matter."""
+    """Whether a name may leave the house: its form, no word twice but in a version, two words where the prompt has two
+    that matter."""
     if not NAME.fullmatch(name) or len(name) > MAX_NAME:
         return False
     kind, *body = name.split("-")
-    if kind in body or len(set(body)) < len(body) or all(w in FILLER for w in body):
+    if kind in body or repeats(body, runs(prompt.text)) or all(w in FILLER for w in body):
         return False
     return len(body) >= min(2, telling(prompt))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from wtname import naming
+from wtname import naming, versions
 from wtname.errors import ModelError
 from wtname.grounding import Node, Step, log_softmax, steps, trie
 from wtname.grounding import Path as Written
@@ -123,7 +123,7 @@ class Search:
         self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int
     ) -> list[Guess]:
         """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first."""
-        least = min(2, naming.telling(prompt))
+        least, numbers = min(2, naming.telling(prompt)), versions.runs(prompt.text)
         paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
         for path in paths[1:]:
             self._model.copy(0, path.seq)
@@ -132,7 +132,7 @@ class Search:
             scores = self._model.write([(p.token, p.seq) for p in paths], at + step)
             grown: list[tuple[float, Written, Step]] = []
             for path, after in zip(paths, scores, strict=True):
-                for way in steps(path, root, after, self._end, least):
+                for way in steps(path, root, after, self._end, least, numbers):
                     grown.append(((path.score + way.score) / (path.steps + 1), path, way))
             grown.sort(key=lambda g: -g[0])
             kept = []
