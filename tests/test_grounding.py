@@ -77,6 +77,14 @@ def test_no_form_of_a_word_comes_twice() -> None:
     assert tokens == {4, 5, END}
 
 
+@pytest.mark.parametrize(("kind", "said", "added"), [("feat", (), False), ("feat", ("page",), True), ("fix", (), True)])
+def test_a_feature_does_not_begin_with_adding(kind: str, said: tuple[str, ...], added: bool) -> None:
+    root = trie([("add", (1,), 0.0), ("page", (2,), 0.0), ("button", (3,), 0.0)])
+    node = root.children[2] if said else root
+    tokens = {s.token for s in steps(Path(0, 9, kind, (), node, 0.0, 1), root, FLAT, END, 1)}
+    assert (1 in tokens) is added and 3 in tokens
+
+
 @pytest.mark.parametrize(
     ("said", "numbers", "ways"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from wtname import naming
 from wtname.versions import following, repeats, runs
+from wtname.words import Words
 
 EXPRESS = runs(naming.clean("Bump express to 4.4.1").text)
 
@@ -70,3 +71,15 @@ def test_only_a_version_says_a_word_twice(body: str, twice: bool) -> None:
 )
 def test_words_picked_by_rules_keep_a_version_in_order(prompt: str, name: str) -> None:
     assert naming.extract(naming.clean(prompt)) == name
+
+
+LONG = "The security scan says that express is too old, so {} it is, and run the tests of the shop with it"
+
+
+@pytest.mark.parametrize(
+    ("version", "prompt", "said"),
+    [("4.4.1", "Bump express to {}", True), ("4.4.1", LONG, False), ("4.5.1", LONG, True)],
+)
+def test_a_long_prompt_gives_a_name_no_number_twice(version: str, prompt: str, said: bool) -> None:
+    grounded, _ = naming.allowed(naming.clean(prompt.format(version)), Words({}, []))
+    assert ("4" in grounded) is ("1" in grounded) is said

@@ -36,8 +36,6 @@ number num organization org package pkg parameter param performance perf postgre
 production prod property prop python py reference ref repository repo request req response resp source src
 specification spec statistics stat synchronous sync temporary temp typescript ts utility util variable var
 version ver""".split()
-# Words that say a type again where they lead: adding is what a feature does.
-_AGAIN = {"feat": ("add", "feature")}
 
 
 def _root(word: str) -> str:
@@ -110,7 +108,7 @@ def dull(name: str) -> bool:
         if not seen.isdisjoint(same := forms(word)):
             return True
         seen.update(same)
-    return body[:1] in ([word] for word in _AGAIN.get(kind, ())) or all(word in FILLER for word in body)
+    return body[:1] in ([word] for word in naming.SAID_BY.get(kind, ())) or all(word in FILLER for word in body)
 
 
 class _Judged(NamedTuple):

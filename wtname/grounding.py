@@ -89,7 +89,8 @@ def log_softmax(scores: Sequence[float]) -> list[float]:
 def _taken(kind: str, said: Sequence[str], numbers: Runs) -> set[str]:
     """The stems that may not come next."""
     again, barred = versions.taken(said, numbers)
-    return ({stem(w) for w in (kind, *said)} | barred) - again
+    first = naming.SAID_BY.get(kind, ()) if not said else ()
+    return ({stem(w) for w in (kind, *said, *first)} | barred) - again
 
 
 def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int, numbers: Runs = ()) -> list[Step]:
