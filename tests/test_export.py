@@ -90,7 +90,7 @@ def test_gguf_and_onnx_score_as_torch_does(case: Path, tokenizer: Tokenizer, tmp
 
 
 MORE = [
-    "Retry failed webhooks with backoff", "Die Fehlermeldung nennt den falschen Pfad", "add tests for the parser of dates",
+    "Retry failed webhooks with backoff", "Die Meldung nennt den falschen Pfad", "add tests for the parser of dates",
     "Remove the old login page", "Speed up the search index", "Document how columns are sized",
     "Settings page is slow on big tables", "Rename the csv exporter", "Upgrade spring boot to 3.3",
     "flaky test in the scheduler",
