@@ -1,13 +1,16 @@
-"""Names by search over a language model's scores, whatever runs the model: greedy, or a beam for several names."""
+"""Names by search over a language model's scores, whatever runs the model: greedy for a short prompt, by consensus of a
+beam for a long one, the rest of a beam where several names are wanted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from heapq import nlargest
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from wtname import naming, versions
+from wtname.consensus import most_like_all
 from wtname.errors import ModelError
 from wtname.grounding import Node, Step, log_softmax, steps, trie
 from wtname.grounding import Path as Written
@@ -19,6 +22,9 @@ FREE_COST = 4.0
 ABSTAIN = 0.5
 # The narrowest beam for several names.
 BEAM = 4
+# Words beyond which a prompt may be named in many ways, and the beam whose names are compared then.
+LONG = 10
+WIDE = 8
 # Twice the widest beam: a step's children live beside their parents for a moment.
 SEQUENCES = 48
 MOST_STEPS = 30
@@ -32,6 +38,13 @@ class Guess(NamedTuple):
 
     name: str | None
     confidence: float
+
+
+class Way(NamedTuple):
+    """How likely a name is: the log-probability of one of its tokens on average, and of all together."""
+
+    mean: float
+    total: float
 
 
 class Model(Protocol):
@@ -81,17 +94,23 @@ class Search:
             return [Guess(None, round(math.exp(none), 4))]
         real = [k for k in kinds if self._kinds[k[1]] != naming.NONE]
         root = self._trie(prompt)
+        if len(prompt.text.split()) > LONG:
+            found = self._write(prompt, root, real, at, min(max(n, WIDE), SEQUENCES // 2))
+            if not found:
+                return []
+            first = most_like_all({name: way.total for name, way in found.items()})
+            return _guesses({first: found[first], **found}, n)
         best = self._write(prompt, root, real, at, 1)
         if n == 1:
-            return best
+            return _guesses(best, n)
         for sequence in range(SEQUENCES):
             self._model.forget(sequence, at if sequence == 0 else 0)
         # The first is the one that stands alone too; the beam may rank others before it.
         try:
             more = self._write(prompt, root, real, at, min(max(n, BEAM), SEQUENCES // 2))
         except ModelError:  # out of time: what there is already is better than nothing
-            return best
-        return [*best, *(g for g in more if g.name not in {b.name for b in best})][:n]
+            return _guesses(best, n)
+        return _guesses({**best, **more, **best}, n)
 
     def kinds(self, prompt: naming.Prompt) -> dict[str, float]:
         """The probability of each type, and of `none`, among themselves."""
@@ -121,32 +140,37 @@ class Search:
 
     def _write(
         self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int
-    ) -> list[Guess]:
-        """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first."""
+    ) -> dict[str, Way]:
+        """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first; so
+        are the names."""
         least, numbers = min(2, naming.telling(prompt)), versions.runs(prompt.text)
         paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
         for path in paths[1:]:
             self._model.copy(0, path.seq)
-        done: dict[str, float] = {}  # mean log-probability of a token
+        done: dict[str, Way] = {}
         for step in range(MOST_STEPS):
-            scores = self._model.write([(p.token, p.seq) for p in paths], at + step)
+            try:
+                scores = self._model.write([(p.token, p.seq) for p in paths], at + step)
+            except ModelError:  # out of time: names that are whole already are better than none
+                if not done:
+                    raise
+                break
             grown: list[tuple[float, Written, Step]] = []
             for path, after in zip(paths, scores, strict=True):
                 for way in steps(path, root, after, self._end, least, numbers):
                     grown.append(((path.score + way.score) / (path.steps + 1), path, way))
-            grown.sort(key=lambda g: -g[0])
             kept = []
-            for mean, path, way in grown[:width]:
+            for mean, path, way in nlargest(width, grown, key=lambda g: g[0]):
                 if way.node is None:
                     name = naming.fit("-".join((path.kind, *way.words)))
-                    done.setdefault(name, mean)
+                    done.setdefault(name, Way(mean, path.score + way.score))
                 else:
                     kept.append((path, way))
             if not kept or len(done) >= width:
                 break
             paths = self._advance(paths, kept)
-        best = sorted(((mean, name) for name, mean in done.items() if naming.gate(name, prompt)), reverse=True)
-        return [Guess(name, round(math.exp(mean), 4)) for mean, name in best]
+        best = sorted(((way, name) for name, way in done.items() if naming.gate(name, prompt)), reverse=True)
+        return {name: way for way, name in best}
 
     def _advance(self, paths: list[Written], kept: list[tuple[Written, Step]]) -> list[Written]:
         """The chosen steps as paths, each with a sequence of its own; the first to go on keeps its parent's."""
@@ -162,3 +186,8 @@ class Search:
         for seq in {p.seq for p in paths} - {p.seq for p in out}:
             self._model.forget(seq)
         return out
+
+
+def _guesses(names: Mapping[str, Way], n: int) -> list[Guess]:
+    """The first `n` names."""
+    return [Guess(name, round(math.exp(way.mean), 4)) for name, way in names.items()][:n]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 # Read as one word however they are cased; everything else splits at its humps.
@@ -90,6 +91,7 @@ def is_number(word: str) -> bool:
     return word.removeprefix("v").isdigit()
 
 
+@lru_cache(maxsize=8192)  # a beam asks for the same few thousands of times
 def stem(word: str) -> str:
     """What the forms of an English word share, roughly: crashes, crashed, crashing -> crash. Only to compare with."""
     word = SHORT.get(word, word)
