@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence, Set
+from heapq import nlargest
 from typing import NamedTuple
 
 from wtname import naming, versions
@@ -20,10 +22,11 @@ END_COST = 0.9
 class Node:
     """A place in the trie: the tokens that go on from here, and the word that is whole here, if one is."""
 
-    __slots__ = ("children", "cost", "costs", "own", "stem", "word")
+    __slots__ = ("children", "cost", "costs", "leads", "own", "stem", "word")
 
     def __init__(self) -> None:
         self.children: dict[int, Node] = {}
+        self.leads: dict[str, set[int]] = {}  # to the words of each stem: the tokens to go on with
         self.word: str | None = None
         self.stem: str | None = None
         self.costs: dict[str, float] = {}  # of the cheapest word of each stem at or below this node
@@ -36,6 +39,12 @@ class Node:
             return self.cost
         return min((cost for key, cost in self.costs.items() if key not in taken), default=math.inf)
 
+    def open(self, taken: Set[str]) -> list[tuple[int, Node, float]]:
+        """Each child by its token with what its cheapest word costs whose stem is not taken; those with none left out."""
+        checked: set[int] = set().union(*(self.leads[key] for key in taken if key in self.leads))
+        ways = [(t, node, node.cheapest(taken) if t in checked else node.cost) for t, node in self.children.items()]
+        return [way for way in ways if way[2] < math.inf] if checked else ways
+
 
 def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
     """The root over words given as (word, its tokens, what it costs in nats)."""
@@ -43,6 +52,7 @@ def trie(words: Iterable[tuple[str, Sequence[int], float]]) -> Node:
     for word, tokens, cost in words:
         node, key = root, stem(word)
         for token in tokens:
+            node.leads.setdefault(key, set()).add(token)
             if token not in node.children:
                 node.children[token] = Node()
             node = node.children[token]
@@ -93,8 +103,10 @@ def _taken(kind: str, said: Sequence[str], numbers: Runs) -> set[str]:
     return ({stem(w) for w in (kind, *said, *first)} | barred) - again
 
 
-def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int, numbers: Runs = ()) -> list[Step]:
-    """The ways on from a path with their log-probabilities among themselves.
+def steps(
+    path: Path, root: Node, logits: Sequence[float], end: int, least: int, numbers: Runs = (), most: int = sys.maxsize
+) -> list[Step]:
+    """The `most` likeliest ways on from a path, best first, with their log-probabilities among all of them.
 
     A name holds no word twice, in any form, nor its own type, and says numbers in the order of the prompt's `numbers`;
     it ends only once it has `least` words, and goes on only while it keeps to the form.
@@ -105,9 +117,7 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int,
     # What the cheapest word to be had in this branch costs is paid on the way in; the rest when a dearer one is taken.
     paid = 0.0 if here is root else here.cheapest(taken)
     if here is not root:
-        for token, node in here.children.items():
-            if (cost := node.cheapest(taken)) < math.inf:
-                ways.append((token, path.words, node, cost - paid))
+        ways += [(token, path.words, node, cost - paid) for token, node, cost in here.open(taken)]
     if here is root or (here.stem is not None and here.stem not in taken):
         whole = path.whole
         due = here.own - paid
@@ -115,12 +125,11 @@ def steps(path: Path, root: Node, logits: Sequence[float], end: int, least: int,
         length = len(path.kind) + sum(len(w) + 1 for w in whole)
         spoken = sum(not is_number(w) for w in whole)
         if spoken < MOST_SPOKEN and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
-            for token, node in root.children.items():
-                if (cost := node.cheapest(used)) < math.inf:
-                    ways.append((token, whole, node, due + cost))
+            ways += [(token, whole, node, due + cost) for token, node, cost in root.open(used)]
         if len(whole) >= least or (whole and not ways):
             ways.append((end, whole, None, due + END_COST))
     if not ways:
         return []
     scores = log_softmax([logits[token] - cost for token, _, _, cost in ways])
-    return [Step(t, words, node, score) for (t, words, node, _), score in zip(ways, scores, strict=True)]
+    best = nlargest(most, range(len(ways)), key=scores.__getitem__)
+    return [Step(*ways[i][:3], scores[i]) for i in best]

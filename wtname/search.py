@@ -157,7 +157,7 @@ class Search:
                 break
             grown: list[tuple[float, Written, Step]] = []
             for path, after in zip(paths, scores, strict=True):
-                for way in steps(path, root, after, self._end, least, numbers):
+                for way in steps(path, root, after, self._end, least, numbers, width):
                     grown.append(((path.score + way.score) / (path.steps + 1), path, way))
             kept = []
             for mean, path, way in nlargest(width, grown, key=lambda g: g[0]):
