@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -55,7 +56,7 @@ def engine() -> Engine:
 @pytest.fixture(scope="module")
 def prompts() -> list[naming.Prompt]:
     with WRITTEN.open(encoding="utf-8") as lines:
-        return [naming.clean(json.loads(line)["prompt"]) for line, _ in zip(lines, range(60))]
+        return [naming.clean(json.loads(line)["prompt"]) for line in itertools.islice(lines, 60)]
 
 
 def sure(names: list[search.Guess]) -> list[float]:
@@ -77,6 +78,13 @@ def test_a_short_one_by_the_likeliest_words(engine: Engine, monkeypatch: pytest.
     prompt = naming.clean("Fix crash on zero-width columns")
     monkeypatch.setattr(search, "most_like_all", lambda names: pytest.fail("a short prompt"))
     assert engine.suggest(prompt)[0] == engine.suggest(prompt, 5)[0]
+
+
+def test_the_likeliest_words_can_be_had_of_any_prompt(engine: Engine, prompts: list[naming.Prompt]) -> None:
+    short = [naming.clean(text) for text in ("Fix crash on zero-width columns", "Add a dark mode toggle", "wip")]
+    assert [engine.search.likeliest(p) for p in short] == [engine.suggest(p) for p in short]
+    pairs = [(engine.search.likeliest(p), engine.suggest(p)) for p in prompts]
+    assert 0.02 < sum(greedy != agreed for greedy, agreed in pairs) / len(pairs) < 0.7
 
 
 class Hurried:

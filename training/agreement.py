@@ -31,8 +31,11 @@ def spread(path: Path, count: int) -> list[str]:
 
 
 def names(search: Search, prompts: list[str], what: str) -> list[str | None]:
-    """The greedy name of each prompt; None where it names no task."""
-    guesses = [search.suggest(naming.clean(prompt)) for prompt in bar(prompts, what, len(prompts))]
+    """The greedy name of each prompt; None where it names no task.
+
+    Not the consensus that long ones are named by: where two names are as good, it may turn on the last digit.
+    """
+    guesses = [search.likeliest(naming.clean(prompt)) for prompt in bar(prompts, what, len(prompts))]
     return [found[0].name if found else "" for found in guesses]
 
 

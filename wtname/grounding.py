@@ -39,8 +39,8 @@ class Node:
             return self.cost
         return min((cost for key, cost in self.costs.items() if key not in taken), default=math.inf)
 
-    def open(self, taken: Set[str]) -> list[tuple[int, Node, float]]:
-        """Each child by its token with what its cheapest word costs whose stem is not taken; those with none left out."""
+    def ways(self, taken: Set[str]) -> list[tuple[int, Node, float]]:
+        """Each child that has a word whose stem is not taken: by its token, with what the cheapest such word costs."""
         checked: set[int] = set().union(*(self.leads[key] for key in taken if key in self.leads))
         ways = [(t, node, node.cheapest(taken) if t in checked else node.cost) for t, node in self.children.items()]
         return [way for way in ways if way[2] < math.inf] if checked else ways
@@ -117,7 +117,7 @@ def steps(
     # What the cheapest word to be had in this branch costs is paid on the way in; the rest when a dearer one is taken.
     paid = 0.0 if here is root else here.cheapest(taken)
     if here is not root:
-        ways += [(token, path.words, node, cost - paid) for token, node, cost in here.open(taken)]
+        ways += [(token, path.words, node, cost - paid) for token, node, cost in here.ways(taken)]
     if here is root or (here.stem is not None and here.stem not in taken):
         whole = path.whole
         due = here.own - paid
@@ -125,7 +125,7 @@ def steps(
         length = len(path.kind) + sum(len(w) + 1 for w in whole)
         spoken = sum(not is_number(w) for w in whole)
         if spoken < MOST_SPOKEN and len(whole) < naming.MOST_WORDS and length < MOST_LETTERS:
-            ways += [(token, whole, node, due + cost) for token, node, cost in root.open(used)]
+            ways += [(token, whole, node, due + cost) for token, node, cost in root.ways(used)]
         if len(whole) >= least or (whole and not ways):
             ways.append((end, whole, None, due + END_COST))
     if not ways:

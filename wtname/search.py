@@ -88,12 +88,10 @@ class Search:
 
     def suggest(self, prompt: naming.Prompt, n: int = 1) -> list[Guess]:
         """Up to `n` names, best first; one Guess of None where the prompt names no task."""
-        kinds, at = self._read(prompt)
-        none = next(p for p, t in kinds if self._kinds[t] == naming.NONE)
-        if none >= math.log(ABSTAIN):
-            return [Guess(None, round(math.exp(none), 4))]
-        real = [k for k in kinds if self._kinds[k[1]] != naming.NONE]
-        root = self._trie(prompt)
+        begun = self._begin(prompt)
+        if isinstance(begun, Guess):
+            return [begun]
+        root, real, at = begun
         if len(prompt.text.split()) > LONG:
             found = self._write(prompt, root, real, at, min(max(n, WIDE), SEQUENCES // 2))
             if not found:
@@ -111,6 +109,19 @@ class Search:
         except ModelError:  # out of time: what there is already is better than nothing
             return _guesses(best, n)
         return _guesses({**best, **more, **best}, n)
+
+    def likeliest(self, prompt: naming.Prompt) -> list[Guess]:
+        """The name made of the likeliest word each time (greedy), of a long prompt too; else as `suggest`."""
+        begun = self._begin(prompt)
+        return [begun] if isinstance(begun, Guess) else _guesses(self._write(prompt, *begun, 1), 1)
+
+    def _begin(self, prompt: naming.Prompt) -> Guess | tuple[Node, list[tuple[float, int]], int]:
+        """What `_write` wants to know of a prompt that has been read; a Guess of None where it names no task."""
+        kinds, at = self._read(prompt)
+        none = next(p for p, t in kinds if self._kinds[t] == naming.NONE)
+        if none >= math.log(ABSTAIN):
+            return Guess(None, round(math.exp(none), 4))
+        return self._trie(prompt), [k for k in kinds if self._kinds[k[1]] != naming.NONE], at
 
     def kinds(self, prompt: naming.Prompt) -> dict[str, float]:
         """The probability of each type, and of `none`, among themselves."""
