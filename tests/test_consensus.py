@@ -74,6 +74,20 @@ def test_a_long_prompt_is_named_by_consensus(engine: Engine, prompts: list[namin
     assert sum(first.confidence < rest[0].confidence for first, *rest in found.values()) > len(found) / 20
 
 
+def test_names_far_less_likely_are_given_up(
+    engine: Engine, prompts: list[naming.Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: dict[float, list[int]] = {0.0: [], search.FAR: [], math.inf: []}
+    for far, told in counts.items():
+        monkeypatch.setattr(search, "FAR", far)
+        monkeypatch.setattr(search, "most_like_all", lambda names, told=told: told.append(len(names)) or max(names))
+        for prompt in prompts:
+            engine.suggest(prompt)
+    none, few, many = counts.values()
+    assert set(none) == {1} and max(many) >= search.WIDE
+    assert len(few) < sum(few) < sum(many)
+
+
 def test_a_short_one_by_the_likeliest_words(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = naming.clean("Fix crash on zero-width columns")
     monkeypatch.setattr(search, "most_like_all", lambda names: pytest.fail("a short prompt"))

@@ -55,7 +55,7 @@ def f16(folder: Path, out: Path) -> Engine:
 def scores(engine: Engine, ids: list[int], name: list[int]) -> np.ndarray:
     """llama.cpp's scores after a prompt and after each token of a name."""
     vocabulary = engine._c.llama_vocab_n_tokens(engine._vocab)
-    out = [engine.read(ids)[:vocabulary]]
+    out = [engine.read(ids, set(ids))[:vocabulary]]
     for at, token in enumerate(name, len(ids)):
         out.append(engine.write([(token, 0)], at)[0][:vocabulary])
     return np.array(out)

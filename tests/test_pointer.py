@@ -95,3 +95,16 @@ def test_an_encoder_has_to_know_the_namers_tokens_alone(tmp_path: Path) -> None:
     encoder(tmp_path / "branch-name-encoder.gguf", tokens=TOKENS - 1)
     with pytest.raises(ModelError, match="does not fit"):
         Engine(gguf)
+
+
+def test_scores_that_are_asked_for_are_those_of_all(tmp_path: Path) -> None:
+    """The output layer is computed only where a token that may be copied stands."""
+    engine = Engine(make(tmp_path, pointer=16))
+    ids = engine.tokenize(naming.render(naming.clean("crash of the parser: the parser reads a date twice").text))
+    scores = engine.read(ids, set(ids))
+    full = {token: scores[token] for token in ids}
+    bare = engine.read(ids, set())
+    assert [bare[token] for token in ids[1:-1]] != pytest.approx([full[token] for token in ids[1:-1]], abs=1e-2)
+    for token in set(ids):
+        assert engine.read(ids, {token})[token] == pytest.approx(full[token], abs=1e-3)
+    engine.close()

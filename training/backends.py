@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,8 +43,8 @@ class Remembering:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    def read(self, ids: list[int]) -> Sequence[float]:
-        """Scores after a prompt, which becomes sequence 0; all others are forgotten."""
+    def read(self, ids: list[int], among: Set[int]) -> Sequence[float]:
+        """Scores after a prompt, which becomes sequence 0; all others are forgotten. Those of all tokens are right."""
         scores, past = self._network.run(ids, None)
         self._past = {0: past}
         return memoryview(scores)
@@ -62,12 +62,9 @@ class Remembering:
         """Let a free sequence begin as another one is now."""
         self._past[to] = self._past[source]
 
-    def forget(self, sequence: int, at: int = 0) -> None:
-        """Drop a sequence from position `at` on."""
-        if at and sequence in self._past:
-            self._past[sequence] = self._past[sequence][:, :, :at]
-        else:
-            self._past.pop(sequence, None)
+    def forget(self, sequence: int) -> None:
+        """Drop a sequence."""
+        self._past.pop(sequence, None)
 
 
 class TorchLlama:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -38,6 +38,12 @@ class Node:
         if self.costs.keys().isdisjoint(taken):
             return self.cost
         return min((cost for key, cost in self.costs.items() if key not in taken), default=math.inf)
+
+    def tokens(self) -> Iterator[int]:
+        """The tokens of all words below; one may come several times."""
+        for token, node in self.children.items():
+            yield token
+            yield from node.tokens()
 
     def ways(self, taken: Set[str]) -> list[tuple[int, Node, float]]:
         """Each child that has a word whose stem is not taken: by its token, with what the cheapest such word costs."""

@@ -4,7 +4,7 @@ beam for a long one, the rest of a beam where several names are wanted."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from heapq import nlargest
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,6 +25,8 @@ BEAM = 4
 # Words beyond which a prompt may be named in many ways, and the beam whose names are compared then.
 LONG = 10
 WIDE = 8
+# How much likelier than a name the likeliest may be, in nats, for that name still to count among these.
+FAR = 3.0
 # Twice the widest beam: a step's children live beside their parents for a moment.
 SEQUENCES = 48
 MOST_STEPS = 30
@@ -56,8 +58,9 @@ class Model(Protocol):
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a text; markers in it count as markers."""
 
-    def read(self, ids: list[int]) -> Sequence[float]:
-        """Forget everything, read a prompt as sequence 0, and score what follows."""
+    def read(self, ids: list[int], among: Set[int]) -> Sequence[float]:
+        """Forget everything, read a prompt as sequence 0, and score what follows. Of all scores from now on, only those
+        of tokens `among` these are asked for."""
 
     def write(self, tokens: list[tuple[int, int]], at: int) -> list[Sequence[float]]:
         """Put each (token, sequence) at position `at` of its sequence, and score what follows each."""
@@ -65,8 +68,8 @@ class Model(Protocol):
     def copy(self, source: int, to: int) -> None:
         """Let a free sequence begin as another one is now."""
 
-    def forget(self, sequence: int, at: int = 0) -> None:
-        """Drop a sequence from position `at` on."""
+    def forget(self, sequence: int) -> None:
+        """Drop a sequence."""
 
 
 class Search:
@@ -92,19 +95,16 @@ class Search:
         if isinstance(begun, Guess):
             return [begun]
         root, real, at = begun
-        if len(prompt.text.split()) > LONG:
-            found = self._write(prompt, root, real, at, min(max(n, WIDE), SEQUENCES // 2))
-            if not found:
-                return []
-            first = most_like_all({name: way.total for name, way in found.items()})
-            return _guesses({first: found[first], **found}, n)
-        best = self._write(prompt, root, real, at, 1)
+        long = len(prompt.text.split()) > LONG
+        best = self._write(prompt, root, real, at, WIDE, FAR) if long else self._write(prompt, root, real, at, 1)
+        if long and best:
+            first = most_like_all({name: way.total for name, way in best.items()})
+            best = {first: best[first]}
         if n == 1:
             return _guesses(best, n)
-        for sequence in range(SEQUENCES):
-            self._model.forget(sequence, at if sequence == 0 else 0)
         # The first is the one that stands alone too; the beam may rank others before it.
         try:
+            self._read(prompt, root)
             more = self._write(prompt, root, real, at, min(max(n, BEAM), SEQUENCES // 2))
         except ModelError:  # out of time: what there is already is better than nothing
             return _guesses(best, n)
@@ -117,22 +117,23 @@ class Search:
 
     def _begin(self, prompt: naming.Prompt) -> Guess | tuple[Node, list[tuple[float, int]], int]:
         """What `_write` wants to know of a prompt that has been read; a Guess of None where it names no task."""
-        kinds, at = self._read(prompt)
+        root = self._trie(prompt)
+        kinds, at = self._read(prompt, root)
         none = next(p for p, t in kinds if self._kinds[t] == naming.NONE)
         if none >= math.log(ABSTAIN):
             return Guess(None, round(math.exp(none), 4))
-        return self._trie(prompt), [k for k in kinds if self._kinds[k[1]] != naming.NONE], at
+        return root, [k for k in kinds if self._kinds[k[1]] != naming.NONE], at
 
     def kinds(self, prompt: naming.Prompt) -> dict[str, float]:
         """The probability of each type, and of `none`, among themselves."""
-        return {self._kinds[token]: math.exp(p) for p, token in self._read(prompt)[0]}
+        return {self._kinds[token]: math.exp(p) for p, token in self._read(prompt, Node())[0]}
 
-    def _read(self, prompt: naming.Prompt) -> tuple[list[tuple[float, int]], int]:
+    def _read(self, prompt: naming.Prompt, root: Node) -> tuple[list[tuple[float, int]], int]:
         """(log-probability, token) of each type, best first, and how many tokens the prompt has."""
         ids = self._model.tokenize(naming.render(prompt.text))
         if len(ids) > MOST_TOKENS:  # words of many tokens: the end of the prompt goes, the marker after it stays
             ids = [*ids[: MOST_TOKENS - 1], ids[-1]]
-        scores = self._model.read(ids)
+        scores = self._model.read(ids, {*self._kinds, self._end, *root.tokens()})
         likely = log_softmax([scores[t] for t in self._kinds])
         if not all(map(math.isfinite, likely)):
             raise ModelError("the model is damaged: its scores are no numbers; install it again: wtname model install")
@@ -150,10 +151,11 @@ class Search:
         return trie([*own, *((w, self._free[w], FREE_COST) for w in free)])
 
     def _write(
-        self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int
-    ) -> dict[str, Way]:
+        self, prompt: naming.Prompt, root: Node, kinds: list[tuple[float, int]], at: int, width: int,
+        far: float = math.inf,
+    ) -> dict[str, Way]:  # fmt: skip
         """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first; so
-        are the names."""
+        are the names. What is `far` less likely than the likeliest is given up."""
         least, numbers = min(2, naming.telling(prompt)), versions.runs(prompt.text)
         paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
         for path in paths[1:]:
@@ -171,7 +173,10 @@ class Search:
                 for way in steps(path, root, after, self._end, least, numbers, width):
                     grown.append(((path.score + way.score) / (path.steps + 1), path, way))
             kept = []
+            near = max((path.score + way.score for _, path, way in grown), default=0.0) - far
             for mean, path, way in nlargest(width, grown, key=lambda g: g[0]):
+                if path.score + way.score < near:
+                    continue
                 if way.node is None:
                     name = naming.fit("-".join((path.kind, *way.words)))
                     done.setdefault(name, Way(mean, path.score + way.score))

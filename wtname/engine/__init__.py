@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +93,22 @@ class Engine:
         ctypes.memmove(self._states.embd, encoder.read(ids), len(ids) * encoder.width * ctypes.sizeof(ctypes.c_float))
         return self._states
 
-    def read(self, ids: list[int]) -> Sequence[float]:
-        """Scores after a prompt, which becomes sequence 0; all others are forgotten."""
+    def read(self, ids: list[int], among: Set[int]) -> Sequence[float]:
+        """Scores after a prompt, which becomes sequence 0; all others are forgotten. Only those of tokens `among` these
+        are right, here and until the next prompt: of others, nobody asks how likely they are copied."""
         c, context = self._c, self._namer.context
         c.llama_memory_clear(self._memory, False)
         batch = self._encoded(ids, self._encoder) if self._encoder else self._tokens(ids)
+        # The markers around the prompt are no words.
+        copied = [i for i in range(1, len(ids) - 1) if ids[i] in among] if self._pointer else []
         c.llama_set_causal_attn(context, not self._prefix)
         try:
-            self._decode(batch, [(i, 0, bool(self._pointer) or i == len(ids) - 1) for i in range(len(ids))])
+            wanted = {*copied, len(ids) - 1}
+            self._decode(batch, [(i, 0, i in wanted) for i in range(len(ids))])
         finally:
             c.llama_set_causal_attn(context, True)
-        if self._pointer:  # the markers around the prompt are no words
-            self._pointer.read([(ids[i], self._logits(i)) for i in range(1, len(ids) - 1)])
+        if self._pointer:
+            self._pointer.read([(ids[i], self._logits(i)) for i in copied])
         return self._scores(len(ids) - 1)
 
     def write(self, tokens: list[tuple[int, int]], at: int) -> list[Sequence[float]]:
@@ -117,9 +121,9 @@ class Engine:
         """Let a free sequence begin as another one is now; memory is shared."""
         self._c.llama_memory_seq_cp(self._memory, source, to, -1, -1)
 
-    def forget(self, sequence: int, at: int = 0) -> None:
-        """Drop a sequence from position `at` on."""
-        self._c.llama_memory_seq_rm(self._memory, sequence, at, -1)
+    def forget(self, sequence: int) -> None:
+        """Drop a sequence."""
+        self._c.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def _logits(self, row: int) -> Any:
         return self._c.llama_get_logits_ith(self._namer.context, row)
