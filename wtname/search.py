@@ -23,7 +23,7 @@ ABSTAIN = 0.5
 # The narrowest beam for several names.
 BEAM = 4
 # Words beyond which a prompt may be named in many ways, and the beam whose names are compared then.
-LONG = 10
+LONG = 16
 WIDE = 8
 # How much likelier than a name the likeliest may be, in nats, for that name still to count among these.
 FAR = 3.0
