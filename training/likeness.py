@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from training.scoring import folded, overlap, points, split
+from training.scoring import folded, split
 from training.teach import nameable
+from wtname.consensus import overlap, points
 from wtname.words import Words, read_words
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from training.breakdown import share
 from wtname import naming
+from wtname.consensus import overlap, points
 from wtname.words import FILLER, forms, plain, stem
 
 Row = dict[str, Any]
@@ -64,17 +65,6 @@ def f1(got: Sequence[str], want: Sequence[str]) -> float:
 def folded(body: Sequence[str]) -> Counter[str]:
     """The folded words of a body that are not filler; all where there are no others."""
     return Counter(fold(word) for word in [word for word in body if word not in FILLER] or body)
-
-
-def overlap(a: Counter[str], b: Counter[str]) -> float:
-    """F1 of one bag of folded words against another."""
-    common = (a & b).total()
-    return 2 * common / (a.total() + b.total()) if common else 0.0
-
-
-def points(right: bool, words: float) -> float:
-    """What a name scores, 0 to 1: a quarter for the type, the rest for the F1 of its words."""
-    return 0.25 * right + 0.75 * words
 
 
 def invented(name: str, prompt: str, refs: Iterable[str]) -> str | None:

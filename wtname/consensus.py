@@ -11,8 +11,17 @@ from wtname.words import stem
 
 # Power that probabilities are raised to: the beam has but a few names, and is too sure of the first.
 POWER = 0.7
-# What a type is worth beside the words, as in training/scoring.py.
-TYPE = 0.25
+
+
+def overlap(a: Counter[str], b: Counter[str]) -> float:
+    """F1 of one bag of words against another."""
+    common = (a & b).total()
+    return 2 * common / (a.total() + b.total()) if common else 0.0
+
+
+def points(right: bool, words: float) -> float:
+    """How like another a name is, 0 to 1: a quarter for the type, the rest for the F1 of its words."""
+    return 0.25 * right + 0.75 * words
 
 
 def most_like_all(names: Mapping[str, float]) -> str:
@@ -31,4 +40,4 @@ def _stems(body: str) -> Counter[str]:
 
 def _alike(a: tuple[str, Counter[str]], b: tuple[str, Counter[str]]) -> float:
     (kind, ours), (other, theirs) = a, b
-    return TYPE * (kind == other) + (1 - TYPE) * 2 * (ours & theirs).total() / (ours.total() + theirs.total())
+    return points(kind == other, overlap(ours, theirs))
