@@ -64,7 +64,7 @@ def sure(names: list[search.Guess]) -> list[float]:
 
 
 def test_a_long_prompt_is_named_by_consensus(engine: Engine, prompts: list[naming.Prompt]) -> None:
-    long = [p for p in prompts if len(p.text.split()) > search.LONG]
+    long = [p for p in prompts if len(p.text.split()) > naming.TITLE]
     found = {p.text: names for p in long if len(names := engine.suggest(p, search.WIDE)) > 1}
     assert len(found) > 30
     for text, (first, *rest) in found.items():
@@ -118,7 +118,7 @@ class Hurried:
 
 
 def test_out_of_time_what_is_whole_is_named(engine: Engine, prompts: list[naming.Prompt]) -> None:
-    prompt = next(p for p in prompts if len(p.text.split()) > 2 * search.LONG)
+    prompt = next(p for p in prompts if len(p.text.split()) > 2 * naming.TITLE)
     outcomes = []
     for calls in range(1, search.MOST_STEPS):
         hurried = Hurried(engine, calls)

@@ -16,7 +16,7 @@ MOST_WORDS = 6
 MAX_WORDS = 96
 # What a type says already where a name begins with it: adding is what a feature does.
 SAID_BY = {"feat": ("add", "feature")}
-_TITLE = 16  # words of a prompt that is a title
+TITLE = 16  # words of a prompt that is a title
 
 NAME = re.compile(r"(?:%s)(?:-[a-z0-9]+){1,%d}" % ("|".join(TYPES), MOST_WORDS))
 
@@ -328,7 +328,7 @@ def _sentence(text: str) -> str:
 def content(prompt: Prompt, limit: int = 4) -> list[str]:
     """The first words that tell something, in their plain forms; none where the prompt is nothing but filler."""
     words = prompt.words
-    text = prompt.text if len(words) <= _TITLE else _sentence(prompt.text)
+    text = prompt.text if len(words) <= TITLE else _sentence(prompt.text)
     chosen = [w for w in text.split(" ") if w.isalnum()]
     if len(words) > 3 and ":" in text.split(" ")[1:4]:
         tail = text.split(" : ", 1)[-1].split(" ")
@@ -367,7 +367,7 @@ def allowed(prompt: Prompt, words: Words) -> tuple[list[str], list[str]]:
     small = foreign if len(foreign) * 3 >= len(said) and not said.keys() & {"the", "a", "to"} else ()
     # In a short prompt a version is the task; in a long one it seldom belongs in the name, and then not one that makes
     # the name say a number twice.
-    numbers = len(prompt.words) <= _TITLE or not any(len(set(row)) < len(row) for row in runs(prompt.text))
+    numbers = len(prompt.words) <= TITLE or not any(len(set(row)) < len(row) for row in runs(prompt.text))
     for word in said:
         if len(word) <= 24 and word not in small and (numbers or not is_number(word)):
             grounded.update(dict.fromkeys(forms(word)))

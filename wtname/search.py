@@ -22,13 +22,13 @@ FREE_COST = 4.0
 ABSTAIN = 0.5
 # The narrowest beam for several names.
 BEAM = 4
-# Words beyond which a prompt may be named in many ways, and the beam whose names are compared then.
-LONG = 16
+# A prompt longer than a title may be named in many ways: the beam whose names are compared then.
 WIDE = 8
 # How much likelier than a name the likeliest may be, in nats, for that name still to count among these.
 FAR = 3.0
-# Twice the widest beam: a step's children live beside their parents for a moment.
-SEQUENCES = 48
+WIDEST = 24
+# The prompt, and twice the widest beam: a step's children live beside their parents for a moment.
+SEQUENCES = 1 + 2 * WIDEST
 MOST_STEPS = 30
 # Of a prompt with its markers, and of prompt and name together.
 MOST_TOKENS = 216
@@ -95,7 +95,7 @@ class Search:
         if isinstance(begun, Guess):
             return [begun]
         root, real, at = begun
-        long = len(prompt.text.split()) > LONG
+        long = len(prompt.text.split()) > naming.TITLE
         best = self._write(prompt, root, real, at, WIDE, FAR) if long else self._write(prompt, root, real, at, 1)
         if long and best:
             first = most_like_all({name: way.total for name, way in best.items()})
@@ -104,8 +104,7 @@ class Search:
             return _guesses(best, n)
         # The first is the one that stands alone too; the beam may rank others before it.
         try:
-            self._read(prompt, root)
-            more = self._write(prompt, root, real, at, min(max(n, BEAM), SEQUENCES // 2))
+            more = self._write(prompt, root, real, at, min(max(n, BEAM), WIDEST))
         except ModelError:  # out of time: what there is already is better than nothing
             return _guesses(best, n)
         return _guesses({**best, **more, **best}, n)
@@ -155,10 +154,10 @@ class Search:
         far: float = math.inf,
     ) -> dict[str, Way]:  # fmt: skip
         """Beam search through the trie; a beam of one is greedy. `kinds` are (log-probability, token), best first; so
-        are the names. What is `far` less likely than the likeliest is given up."""
+        are the names. What is `far` less likely than the likeliest is given up. Sequence 0 stays the prompt."""
         least, numbers = min(2, naming.telling(prompt)), versions.runs(prompt.text)
-        paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width])]
-        for path in paths[1:]:
+        paths = [Written(i, t, self._kinds[t], (), root, p, 1) for i, (p, t) in enumerate(kinds[:width], 1)]
+        for path in paths:
             self._model.copy(0, path.seq)
         done: dict[str, Way] = {}
         for step in range(MOST_STEPS):
@@ -185,12 +184,14 @@ class Search:
             if not kept or len(done) >= width:
                 break
             paths = self._advance(paths, kept)
+        for path in paths:
+            self._model.forget(path.seq)
         best = sorted(((way, name) for name, way in done.items() if naming.gate(name, prompt)), reverse=True)
         return {name: way for way, name in best}
 
     def _advance(self, paths: list[Written], kept: list[tuple[Written, Step]]) -> list[Written]:
         """The chosen steps as paths, each with a sequence of its own; the first to go on keeps its parent's."""
-        spare = sorted(set(range(SEQUENCES)) - {p.seq for p in paths})
+        spare = sorted(set(range(1, SEQUENCES)) - {p.seq for p in paths})
         out: list[Written] = []
         for path, way in kept:
             assert way.node is not None
