@@ -62,6 +62,19 @@ def test_prepare_keeps_validation_prompts_out(data: Path, tokenizer: Path, tmp_p
         assert held not in {row.get("text") for row in corpus.read_jsonl(path)}, path
 
 
+def test_prepare_finds_the_texts_of_names_by_digest(data: Path, tokenizer: Path, tmp_path: Path) -> None:
+    texts = [naming.clean(prompt).text for prompt, _ in NAMED[:3]]  # the first is a validation prompt
+    files = {"judged": texts, "careful": texts[2:]}
+    for stem, of in files.items():
+        (tmp_path / f"{stem}.txt").write_text("".join(f"{prepare.digest(t)} fix-{stem}\n" for t in of))
+    args = [arg for stem in files for arg in ("--judged", tmp_path / f"{stem}.txt")]
+    counts = run(prepare.main, "--data", data, *args, "--out", tmp_path / "out", "--dev-every", 1000)
+    assert (counts["judged_titles"], counts["careful_titles"], counts["careful_bodies"]) == (2, 1, 0)
+    rows = list(corpus.read_jsonl(tmp_path / "out" / "judged_titles.jsonl"))
+    assert rows == [{"text": text, "name": "fix-judged"} for text in texts[1:]]
+    assert [r["name"] for r in corpus.read_jsonl(tmp_path / "out" / "careful_titles.jsonl")] == ["fix-careful"]
+
+
 def test_teach_drops_what_is_unsure_or_not_grounded(tmp_path: Path) -> None:
     titles = [
         {"text": "fix crash on zero width columns", "name": "fix-zero-width-crash", "sure": -0.1},

@@ -87,11 +87,12 @@ def judged(rows: list[Row], names: dict[str, str], held: set[str]) -> Iterator[R
     "--seeds", multiple=True, type=click.Path(path_type=Path, exists=True), help="More careful rows; repeatable."
 )
 @click.option(
-    "--judged", "judged_path", type=click.Path(path_type=Path, exists=True), help="Names of raw rows, by digest."
-)
+    "--judged", "judged_paths", multiple=True, type=click.Path(path_type=Path, exists=True),
+    help="Names of raw rows, by digest, for files of the same name; repeatable.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data/train"))
 @click.option("--dev-every", default=30, help="Every so many-th careful row goes to dev.jsonl, to tune decoding on.")
-def main(*, data: Path, seeds: tuple[Path, ...], judged_path: Path | None, out: Path, dev_every: int) -> None:
+def main(*, data: Path, seeds: tuple[Path, ...], judged_paths: tuple[Path, ...], out: Path, dev_every: int) -> None:
     """Write the rows that are named with care (gold_*, judged_*), by their authors, by rules, or not; and dev.jsonl."""
     held = held_out(data)
     counts = {}
@@ -110,10 +111,11 @@ def main(*, data: Path, seeds: tuple[Path, ...], judged_path: Path | None, out: 
     counts["human"] = write_jsonl(out / "human.jsonl", human(data_file(data, "titles_human"), held))
     titles = list(raw_titles(data_file(data, "titles_raw"), held))
     commits = list(raw_commits(data_file(data, "commits_raw"), held))
-    if judged_path:
-        names = read_judged(judged_path)
+    for path in judged_paths:
+        names = read_judged(path)
         for kind, rows in (("titles", titles), ("bodies", commits)):
-            counts[f"judged_{kind}"] = write_jsonl(out / f"judged_{kind}.jsonl", judged(rows, names, held))
+            part = f"{path.stem}_{kind}"
+            counts[part] = write_jsonl(out / f"{part}.jsonl", judged(rows, names, held))
     named = [r for r in titles if r["name"]]
     faithful = [r for r in commits if r["name"] and share_said(r["name"], r["text"]) >= 0.7]
     for name, rows in (("titles", titles), ("commits", commits), ("rules_titles", named), ("rules_bodies", faithful)):
