@@ -36,13 +36,13 @@ def correlated(width: int, rows: int = 512) -> torch.Tensor:
 @pytest.mark.parametrize("bits", [4, 5])
 def test_outputs_are_nearer_than_those_of_the_nearest_values_and_ggml_keeps_them(bits: int) -> None:
     weight = torch.randn(24, 96, generator=torch.Generator().manual_seed(1)) * 0.05
-    weight[5, 32:64] = 0.0
+    weight[5] = 0.0
     seen = correlated(96)
     got, nearest = gptq.compensated(weight, seen.T @ seen, bits), snap(weight, bits)
     error = [((seen @ (w - weight).T).square().sum()) for w in (got, nearest)]
     assert error[0] < 0.5 * error[1]
     assert (got - weight).square().sum() > (nearest - weight).square().sum()
-    assert torch.equal(snap(got, bits), got) and bool((got[5, 32:64] != 0).sum() <= 32)
+    assert torch.equal(snap(got, bits), got) and not got[5].any()
     kind = gguf.GGMLQuantizationType.Q4_0 if bits == 4 else gguf.GGMLQuantizationType.Q5_0
     assert np.array_equal(gguf.quants.dequantize(gguf.quants.quantize(got.numpy(), kind), kind), got.numpy())
 
