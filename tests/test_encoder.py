@@ -18,6 +18,7 @@ import copying  # noqa: E402
 import gguf  # noqa: E402
 import llamas  # noqa: E402
 from conftest import ROOT, invoke  # noqa: E402
+from students import model_of  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from training import distill, export_gguf, train_tokenizer  # noqa: E402
@@ -39,16 +40,6 @@ TYPES = gguf.GGMLQuantizationType
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def model_of(vocab: int, seed: int = 1, pointer: int = 0) -> EncoderDecoder:
-    """Random weights, large enough to tell names apart."""
-    torch.manual_seed(seed)
-    shape = Shape(vocab + 2 * pointer, 64, 2, 4, 96, 256, prefix=True, pointer=pointer)
-    model = EncoderDecoder(shape, EncoderShape(2, 4, 128)).eval()
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.2) if p.dim() == 2 else None
-    return model
 
 
 @pytest.fixture(scope="module", params=[0, 32], ids=["plain", "pointer"])

@@ -14,11 +14,11 @@ import copying  # noqa: E402
 import gguf  # noqa: E402
 import llamas  # noqa: E402
 from conftest import invoke  # noqa: E402
+from students import model_of  # noqa: E402
 
 from training import export_gguf, gptq  # noqa: E402
-from training.encoder import EncoderShape  # noqa: E402
 from training.grid import bits_of, snap  # noqa: E402
-from training.model import EncoderDecoder, Shape, Student, load, save  # noqa: E402
+from training.model import load, save  # noqa: E402
 from wtname import models  # noqa: E402
 
 
@@ -60,19 +60,9 @@ def test_moments_that_are_no_numbers_are_refused() -> None:
         gptq.compensated(torch.ones(2, 32), torch.full((32, 32), torch.nan))
 
 
-def student(encoder: bool, vocab: int) -> Student:
-    """Random weights, large enough to tell names apart."""
-    torch.manual_seed(4)
-    shape = Shape(vocab + 32 * encoder, 64, 2, 4, 96, 256, prefix=encoder, pointer=16 * encoder)
-    model = EncoderDecoder(shape, EncoderShape(2, 4, 128)) if encoder else Student(shape)
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.2) if p.dim() == 2 else None
-    return model.eval()
-
-
 @pytest.mark.parametrize("encoder", [True, False], ids=["encoder", "llama"])
 def test_every_matrix_of_the_layers_is_met_once(encoder: bool) -> None:
-    model = student(encoder, 300)
+    model = model_of(300, pointer=16 * encoder, encoder=encoder)
     met = [id(linear.weight) for group in gptq.readers(model) for linear in group.linears]
     layers = [
         p for name, p in model.named_parameters() if p.dim() == 2 and name.startswith(("layers.", "encoder.layers."))
@@ -81,7 +71,7 @@ def test_every_matrix_of_the_layers_is_met_once(encoder: bool) -> None:
 
 
 def test_what_a_matrix_reads_is_what_it_is_multiplied_by() -> None:
-    model = student(False, 300)
+    model = model_of(300, encoder=False)
     rows = [gptq.Row(torch.tensor([[5, 6, 7, 8]]), torch.tensor([3]))]
     vectors = model.layers[0].input_layernorm(model.embed_tokens(rows[0].ids))[0]
     first, second, *_ = gptq.readers(model)
@@ -95,7 +85,8 @@ def rounded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     place = tmp_path_factory.mktemp("gptq")
     tokenizer = llamas.byte_level()
     tokenizer.save(str(place / "tokenizer.json"))
-    save(student(request.param, tokenizer.get_vocab_size()), place / "student", tokenizer=place)
+    model = model_of(tokenizer.get_vocab_size(), pointer=16 * request.param, encoder=request.param)
+    save(model, place / "student", tokenizer=place)
     rows = place / "rows.jsonl"
     rows.write_text("".join(json.dumps({"prompt": r.text, "name": r.name}) + "\n" for r in copying.ROWS))
     args = ["--student-dir", place / "student", "--rows", rows, "--limit", 200, "--out", place / "rounded"]
@@ -112,8 +103,8 @@ def test_its_names_are_nearer_than_by_the_nearest_values(rounded: tuple[Path, di
 def test_the_file_holds_what_torch_has(rounded: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     folder, _ = rounded
     model = load(folder)
-    for name, p in model.named_parameters():
-        if "layers." in name and (bits := bits_of(name, p)):
+    for name, p in gptq.held(model).items():
+        if bits := bits_of(name, p):
             assert torch.equal(snap(p, bits), p), name
     result = invoke(export_gguf.main, "--student-dir", folder, "--out", tmp_path, "--type", "Q4_0", "--compare", 0)
     assert result.exit_code == 0, result.output
@@ -130,7 +121,7 @@ def test_the_file_holds_what_torch_has(rounded: tuple[Path, dict[str, float]], t
 def test_rows_that_will_not_do_are_one_line(rows: str, told: str, tmp_path: Path) -> None:
     tokenizer = llamas.byte_level()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    save(student(False, tokenizer.get_vocab_size()), tmp_path / "student", tokenizer=tmp_path)
+    save(model_of(tokenizer.get_vocab_size(), encoder=False), tmp_path / "student", tokenizer=tmp_path)
     (tmp_path / "rows.jsonl").write_text(rows)
     args = ["--student-dir", tmp_path / "student", "--rows", tmp_path / "rows.jsonl", "--out", tmp_path / "out"]
     result = invoke(gptq.main, *args)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from training.corpus import encode
-from training.grid import BITS, BLOCK, OUTPUT, bits_of, snap, snapped
+from training.grid import BITS, BLOCK, bits_of, snapped
 from training.llama_folder import TOKENIZER, tokenizer_at
 from training.model import EncoderDecoder, Student, load, save
 from training.objective import distance, scores
@@ -70,7 +70,7 @@ def compensated(weight: Tensor, moments: Tensor, bits: int = BITS) -> Tensor:
         scale = _scale(block, block.gather(1, farthest) / -half, own.diagonal() ** -2, half)
         errors = torch.zeros_like(block)
         for column in range(BLOCK):
-            steps = (block[:, column] / scale).nan_to_num(0.0).round().clamp(-half, half - 1)
+            steps = _steps(block[:, column], scale, half)
             # ggml takes the scale from the farthest value: that one must stay so when it is rounded there again.
             steps = torch.where(farthest[:, 0] == column, -half, steps)
             out[:, first + column] = steps * scale
@@ -80,16 +80,28 @@ def compensated(weight: Tensor, moments: Tensor, bits: int = BITS) -> Tensor:
     return out.float()
 
 
+def _steps(values: Tensor, scale: Tensor, half: int) -> Tensor:
+    """How many times its scale each value is, to the nearest that the grid has; 0 where the scale is 0."""
+    return (values / scale).nan_to_num(0.0).round().clamp(-half, half - 1)
+
+
 def _scale(block: Tensor, widest: Tensor, cost: Tensor, half: int) -> Tensor:
     """The f16 scale of each row (rows) of a block (rows, 32) that rounds it best, errors counted by column (32)."""
     best = torch.zeros(len(block), dtype=block.dtype)
     least = torch.full_like(best, torch.inf)
     for reach in REACHES:
         scale = (widest * reach).half().double()
-        steps = (block / scale).nan_to_num(0.0).round().clamp(-half, half - 1)
+        steps = _steps(block, scale, half)
         error = ((steps * scale - block).square() * cost).sum(1)
         best, least = torch.where(error < least, scale[:, 0], best), torch.minimum(error, least)
     return best
+
+
+def held(student: Student) -> dict[str, Tensor]:
+    """The weights that a file of Q4_0 has on the grid: all beside an encoder, else those of the layers, as the tokens'
+    vectors are finer there."""
+    every = isinstance(student, EncoderDecoder)
+    return {name: p for name, p in student.named_parameters() if every or name.startswith("layers.")}
 
 
 class Row(NamedTuple):
@@ -137,10 +149,8 @@ def apart(student: Student, want: list[Tensor], rows: list[Row]) -> float:
 @torch.no_grad()
 def put_on_grid(student: Student, rows: list[Row]) -> None:
     """Change the student's weights; each matrix is fitted to what it reads once those before it have been rounded."""
-    if isinstance(student, EncoderDecoder):  # a file without an encoder has finer vectors than the grid's
-        for table in (student.encoder.words.weight, student.embed_tokens.weight):
-            name = OUTPUT if table is student.output else ""
-            table.copy_(snap(table, bits_of(name, table) or BITS))
+    vectors = {name: p for name, p in held(student).items() if "layers." not in name}
+    student.load_state_dict(snapped(vectors), strict=False)
     groups = list(readers(student))
     for group in bar(groups, "round", len(groups)):
         moments = moments_of(student, group, rows)
@@ -180,15 +190,16 @@ def main(*, student_dir: Path, paths: tuple[Path, ...], limit: int, seed: int, o
     """Write OUT, the student with its matrices on the grid of Q4_0, for training.export_gguf --type Q4_0."""
     student = load(student_dir).eval()
     rows = read_rows(paths, student_dir / TOKENIZER, limit, student.shape.context, seed)
-    held = rows[::10]
-    want = logits_of(student, held)
-    plain = {name: p.detach().clone() for name, p in student.named_parameters()}
-    student.load_state_dict(snapped(plain))
-    nearest = apart(student, want, held)
-    student.load_state_dict(plain)
+    measuring = rows[::10]
+    want = logits_of(student, measuring)
+    plain = {name: p.detach().clone() for name, p in held(student).items()}
+    student.load_state_dict(snapped(plain), strict=False)
+    nearest = apart(student, want, measuring)
+    student.load_state_dict(plain, strict=False)
     put_on_grid(student, [row for i, row in enumerate(rows) if i % 10])
     save(student, out, tokenizer=student_dir / TOKENIZER)
-    report("gptq", rows=len(rows), kl_nearest=round(nearest, 5), kl=round(apart(student, want, held), 5), out=str(out))
+    kl = apart(student, want, measuring)
+    report("gptq", rows=len(rows), kl_nearest=round(nearest, 5), kl=round(kl, 5), out=str(out))
 
 
 if __name__ == "__main__":
