@@ -199,6 +199,12 @@ def test_epochs_are_the_same_for_the_same_seed_and_differ_from_one_another(tmp_p
     assert flat(first.epoch(3)) != flat(other.epoch(3))
 
 
+def test_noise_changes_what_is_learnt_from(here: Path, tmp_path: Path) -> None:
+    args = ("--tokenizer", here / "tokenizer.json", *rows_args(here), *SMALL, "--epochs", "1")
+    figures = [done(*args, "--out", tmp_path / str(share), "--noise", share) for share in (0, 0.5)]
+    assert figures[0]["loss"] != figures[1]["loss"] and figures[0]["rows"] == figures[1]["rows"]
+
+
 def test_rates_rise_stay_and_fall() -> None:
     plan = Plan(warmup=0.1, cooldown=0.5, floor=0.01)
     rates = [plan.rate(share) for share in (0.0, 0.05, 0.1, 0.3, 0.5, 0.75, 1.0, 1.1)]
@@ -321,6 +327,7 @@ def step_in(state: Path) -> int:
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(here: Path, tmp_path: Path) -> None:
     args = ["--teacher", here / "teacher", *rows_args(here), *SMALL, "--epochs", "4", "--dropout", "0.1"]
+    args += ["--noise", "0.3"]
     whole = done(*args, "--out", tmp_path / "whole")
     assert done(*args, "--out", tmp_path / "again")["loss"] == whole["loss"]  # the same seed, the same result
     out = tmp_path / "killed"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from training.corpus import Packed
+from training.noise import Noise
 
 IGNORED = -100
 POOL = 20_000
@@ -60,17 +61,25 @@ def drawn(parts: Sequence[tuple[int, float]], rng: np.random.Generator) -> np.nd
 
 
 class Mix:
-    """Batches of prompts and names from several parts by weight; rows longer than `context` are left out."""
+    """Batches of prompts and names from several parts by weight; rows longer than `context` are left out.
 
-    def __init__(self, parts: list[tuple[Packed, float]], tokens: int, context: int, seed: int, fill: int) -> None:
+    With `noise` a share of the rows comes in other words each time.
+    """
+
+    def __init__(
+        self, parts: list[tuple[Packed, float]], tokens: int, context: int, seed: int, fill: int,
+        noise: Noise | None = None,
+    ) -> None:  # fmt: skip
         self.parts = parts
         self.tokens = tokens
         self.context = context
         self.seed = seed
         self.fill = fill
+        self.noise = noise
 
     def epoch(self, number: int) -> list[np.ndarray]:
-        """The batches of a pass, (rows, 2) arrays of part and row; the same for the same seed and number."""
+        """The batches of a pass, arrays of part and row (rows, 2), and of the seed of each row's noise where there is
+        any (rows, 3); the same for the same seed and number."""
         rng = np.random.default_rng([self.seed, number])
         rows = drawn([(len(part.prompt), weight) for part, weight in self.parts], rng)
         lengths = np.concatenate(
@@ -78,6 +87,8 @@ class Mix:
         )
         fits = lengths <= self.context
         rows, lengths = rows[fits], lengths[fits]
+        if self.noise:
+            rows = np.column_stack([rows, self.noise.seeds(len(rows), rng)])
         return [rows[batch] for batch in by_length(lengths, self.tokens, rng)]
 
     def too_long(self) -> int:
@@ -87,18 +98,27 @@ class Mix:
     def tensors(self, batch: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Ids (rows, length), each prompt's tokens (rows), flat positions whose next token is wanted, those tokens."""
         seqs, prompts = [], []
-        for i, row in batch:
-            part = self.parts[i][0]
-            seqs.append(part.ids[part.start[row] : part.start[row + 1]])
-            prompts.append(int(part.prompt[row]))
-        ids = padded([seq[:-1] for seq in seqs], self.fill)
-        where = [i * ids.shape[1] + np.arange(p - 1, len(s) - 1) for i, (s, p) in enumerate(zip(seqs, prompts))]
+        for row in batch:
+            ids, prompt = self._said(*map(int, row))
+            seqs.append(ids)
+            prompts.append(prompt)
+        table = padded([seq[:-1] for seq in seqs], self.fill)
+        where = [i * table.shape[1] + np.arange(p - 1, len(s) - 1) for i, (s, p) in enumerate(zip(seqs, prompts))]
         want = [seq[p:] for seq, p in zip(seqs, prompts)]
         # The output layer too sees few shapes.
         spare = -sum(map(len, want)) % 256
         return (
-            ids,
+            table,
             torch.tensor(prompts),
             torch.from_numpy(np.concatenate([*where, np.zeros(spare, dtype=np.int64)])),
             torch.from_numpy(np.concatenate([*want, np.full(spare, IGNORED)]).astype(np.int64)),
         )
+
+    def _said(self, part: int, row: int, seed: int = 0) -> tuple[np.ndarray, int]:
+        """A row's tokens and how many are the prompt's, by noise where it has a seed and still fits."""
+        if self.noise and seed:
+            ids, prompt = self.noise.of(part, row, seed)
+            if len(ids) <= self.context:
+                return ids, prompt
+        packed = self.parts[part][0]
+        return packed.ids[packed.start[row] : packed.start[row + 1]], int(packed.prompt[row])

@@ -33,6 +33,7 @@ from training.labels import Namer, fill, in_parts, names_in
 from training.llama_folder import has_encoder, tokenizer_at
 from training.loop import Average, Checkpoint, Plan, fit, launched
 from training.model import EncoderDecoder, Shape, Student, load, save
+from training.noise import Noise
 from training.objective import Objective, exact_match, optimizers, validation_loss
 from training.rows import examples, mixed, packed, texts_in
 from training.stage import report
@@ -136,6 +137,8 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
               help="Rows of {prompt, name}; repeatable. With neither --train nor --mix: the chain's own folders, "
                    "models/teacher-merged, data/train.jsonl and data/val.jsonl.")  # fmt: skip
 @click.option("--mix", multiple=True, metavar="FILE:WEIGHT", help="Rows of {text, name}, clean already; repeatable.")
+@click.option("--noise", default=0.0, help="Share of the rows that come with politeness, a slip, or "
+              "without a word or two, drawn anew each time.")  # fmt: skip
 @click.option("--val", type=click.Path(path_type=Path, exists=True), help="Rows to measure on, never trained on.")
 @click.option("--labels", type=click.Choice(["data", "teacher", "both"]), default="data", help="Whose names to learn.")
 @click.option("--unlabelled", multiple=True, type=click.Path(path_type=Path, exists=True),
@@ -208,7 +211,7 @@ def main(command: click.Context, **options: Any) -> None:
     teacher = load(o.teacher) if o.teacher and o.alpha else None
     if teacher:
         check_teacher(o.teacher, teacher, tokenizer)
-    parts = parts_of(o, tokenizer, accelerator)
+    parts, said = parts_of(o, tokenizer, accelerator)
     val = examples(o.val) if o.val else []
     if o.val and not val:
         raise click.ClickException(f"{o.val} has no rows; give a file of prompts and names, or leave --val out")
@@ -220,7 +223,7 @@ def main(command: click.Context, **options: Any) -> None:
     if states:
         learning.append(states.optimizer())
     fits = min(m.shape.context for m in (student, teacher) if m)
-    data = Mix(parts, o.batch_tokens, fits, o.seed, end)
+    data = Mix(parts, o.batch_tokens, fits, o.seed, end, Noise(tokenizer, said, o.noise) if o.noise else None)
     plan = Plan(o.epochs, o.minutes, o.warmup, o.cooldown, seed=o.seed, save_minutes=o.save_minutes)
     average = Average(student, o.ema)
     run = recipe_of({**options, "processes": accelerator.num_processes}, parts)
@@ -280,8 +283,8 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
         raise click.UsageError("--states-weight is 0 or more")
     if not o.states and "states_share" in given:
         raise click.UsageError("--states-share is of a copying teacher's states: give --states")
-    if not all(0 <= share <= 1 for share in (o.states_share, o.frozen_share, o.grid_share)):
-        raise click.UsageError("--states-share, --frozen-share and --grid-share are from 0 to 1")
+    if not all(0 <= share <= 1 for share in (o.noise, o.states_share, o.frozen_share, o.grid_share)):
+        raise click.UsageError("--noise, --states-share, --frozen-share and --grid-share are from 0 to 1")
     if o.encoder and o.embeddings:
         raise click.UsageError("--encoder brings its own vectors; leave out --embeddings")
     if o.init and (
@@ -297,10 +300,14 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
         raise click.UsageError("--alpha is from 0 to 1; --temperature, --epochs and --minutes are over 0")
 
 
-def parts_of(o: SimpleNamespace, tokenizer: Tokenizer, accelerator: Any) -> list[tuple[Packed, float]]:
-    """The rows to learn from with their weights: those given, those that the teacher names, or both."""
+def parts_of(
+    o: SimpleNamespace, tokenizer: Tokenizer, accelerator: Any
+) -> tuple[list[tuple[Packed, float]], list[list[Example]]]:
+    """The rows to learn from with their weights: those given, those that the teacher names, or both. The same once more
+    as text where noise is wanted."""
     files = [*((path, 1.0) for path in o.train), *mixed(o.mix)]
     parts = [(packed(path, tokenizer), weight) for path, weight in files] if o.labels != "teacher" else []
+    said = [examples(path) for path, _ in files] if o.noise and o.labels != "teacher" else []
     if o.labels != "data":
         own = [row for path, _ in files for row in examples(path)]
         unlabelled = [text for path in o.unlabelled for _, text in texts_in(path) if text]
@@ -311,9 +318,10 @@ def parts_of(o: SimpleNamespace, tokenizer: Tokenizer, accelerator: Any) -> list
             rows = [row for row in rows if row not in known]
         if rows:
             parts.append((encode(tokenizer, rows), 1.0))
+            said.append(rows)
     if not parts:
         raise click.ClickException("the teacher was sure of no name; lower --least-sure, or --labels both")
-    return parts
+    return parts, said
 
 
 def measured(student: Student, tokenizer: Tokenizer, val: list[Example], tokens: int) -> dict[str, float | None]:

@@ -17,40 +17,11 @@ from typing import Any
 import click
 
 from training.corpus import read_jsonl, write_jsonl
+from training.noise import in_context, noisy
 from training.prepare import share_said
 from training.stage import bar, report
 from wtname import naming
-from wtname.words import Words, read_words, stem
-
-BEFORE = (
-    "please", "can you", "could you", "pls", "hey can u", "i want to", "we need to", "we should", "lets", "hi",
-    "todo :", "next :", "task :", "would be nice to", "you should", "help me", "hey", "ok so", "new task :",
-    "in this repo", "ticket :",
-)  # fmt: skip
-AFTER = ("please", "thanks", "thx", "pls", "asap", ". thanks", ". keep it small", ". dont touch anything else", "today")
-
-
-def noisy(text: str, name: str, rng: random.Random) -> str:
-    """The text with what people type around a task, or with a slip in a word that the name does not use."""
-    dice = rng.random()
-    if dice < 0.4:
-        return f"{rng.choice(BEFORE)} {text}"
-    if dice < 0.55:
-        return f"{text} {rng.choice(AFTER)}"
-    if dice < 0.75:
-        words = [w for w in text.split() if w.isalnum()]
-        return " ".join(words)
-    words = text.split()
-    said = {stem(w) for w in name.split("-")}
-    long = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha() and stem(w) not in said]
-    if long:
-        i = rng.choice(long)
-        at = rng.randrange(1, len(words[i]) - 1)
-        w = words[i]
-        words[i] = rng.choice(
-            (w[:at] + w[at + 1 :], w[: at - 1] + w[at] + w[at - 1] + w[at + 1 :], w[:at] + w[at] + w[at:])
-        )
-    return " ".join(words)
+from wtname.words import Words, read_words
 
 
 def nameable(text: str, words: Words) -> Callable[[str], bool]:
@@ -64,14 +35,6 @@ def nameable(text: str, words: Words) -> Callable[[str], bool]:
 def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> bool:
     """Whether the teacher was sure, and its name may be given to this text."""
     return row["sure"] >= least_sure and nameable(text, words)(row["name"])
-
-
-def in_context(text: str, sentences: list[str], rng: random.Random) -> str:
-    """The task of a title after, or before, a sentence about something else."""
-    other = rng.choice(sentences)
-    if rng.random() < 0.3:
-        return f"{text} . {other}"
-    return f"{other} {rng.choice(('.', '.', '|', '?'))} {rng.choice((*BEFORE, '', '', ''))} {text}".replace("  ", " ")
 
 
 def taught(
