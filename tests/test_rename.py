@@ -103,6 +103,14 @@ def test_names_that_are_taken_get_a_number(run: Run, repo: Path, place: Path) ->
     assert run("rename", "--name", "fix-it").stdout == "wt-fix-it-3\n"
 
 
+def test_a_branch_with_a_number_is_not_called_what_another_is(run: Run, repo: Path, place: Path) -> None:
+    git("branch", "wt-fix-it", cwd=repo)
+    assert run("rename", "--name", "fix-it").stdout == "wt-fix-it-2\n"
+    done = run("rename", "--name", "fix-it")
+    assert done.stdout == "wt-fix-it-2\n" and "fix-it is taken; it stays as it is" in done.stderr
+    assert "called that already" in run("rename", "--name", "fix-it-2").stderr
+
+
 def test_its_own_name_is_not_taken(run: Run, repo: Path, place: Path) -> None:
     before = snapshot(repo.parent, repo)
     done = run("rename", "--name", "x")

@@ -18,6 +18,7 @@ def answers(
     """An answer to each line; a line that cannot be read gets an error and the rest go on.
     Each reason to do without the model is told once."""
     told: set[str] = set()
+    loaded = False
     for number, line in enumerate(lines):
         if not line.strip():
             continue
@@ -30,6 +31,9 @@ def answers(
         if not isinstance(request, dict) or not isinstance(request.get("prompt"), str):
             yield {"id": key, "error": 'needs {"id": ..., "prompt": "text"}'}
             continue
+        if not loaded:  # the clock of the first prompt is not to run meanwhile: many are wanted, alike in every run
+            namer.load()
+            loaded = True
         named = namer.name(request["prompt"])
         if named.why and named.source == "extract" and named.why not in told:
             told.add(named.why)

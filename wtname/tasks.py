@@ -80,6 +80,8 @@ def begin(
             journal.put_in_order(repo, say)
             doing("making the worktree")
             made = worktree.create(repo, chosen, name, ticket=ticket, path=path, description=prompt)
+        if made.taken and not named:  # who said a name may count on it
+            say(f"{made.taken} is taken, so this one is {made.branch}")
         return Begun(made, named, ticket, start, gap.commits(), gap.warning(), steps)
 
 

@@ -24,13 +24,15 @@ _PATIENCE = 5.0  # seconds with another git at work
 
 
 class Worktree(NamedTuple):
-    """A branch and its folder; `said` is what git and its hooks had to say while they were made."""
+    """A branch and its folder; `said` is what git and its hooks had to say while they were made, `taken` the branch
+    that it would be without a number."""
 
     name: str | None
     branch: str
     path: Path
     commit: str
     said: str = ""
+    taken: str | None = None
 
 
 class Outrun(Exception):
@@ -109,7 +111,7 @@ def plan(
         if branch in taken or is_reserved(branch, sys.platform):
             continue
         if path or not folders.is_there(place):
-            return Worktree(candidate, branch, place, commit)
+            return Worktree(candidate, branch, place, commit, taken=first if branch != first else None)
     why = f"there is a branch {above!r}" if (above := taken.above(first)) else "all numbers are taken"
     raise WtnameError(f"no branch like {first!r} can be made: {why}; change --name or wtname.template")
 

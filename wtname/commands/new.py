@@ -12,6 +12,7 @@ from wtname.commands.shared import (
     PromptCommand,
     explain,
     folder_option,
+    given_facts,
     json_option,
     make_namer,
     model_option,
@@ -90,7 +91,7 @@ def new(
         tell(begun)
         furnished = {} if dry_run else furnish(repo, made.branch, made.path, begun.steps)
     if as_json:
-        facts: dict[str, object] = name_facts(begun.named) if begun.named else {"name": name, "source": "user"}
+        facts: dict[str, object] = name_facts(begun.named) if begun.named else given_facts(name)
         where = {"branch": made.branch, "path": str(made.path), "base": start.name, "commit": made.commit}
         facts |= {"ticket": begun.ticket or None, "name": made.name, **where, "behind": begun.behind}
         print_json({**facts, "dry_run": dry_run, **furnished})

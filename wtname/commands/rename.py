@@ -12,6 +12,7 @@ from wtname.commands.shared import (
     PromptCommand,
     explain,
     folder_option,
+    given_facts,
     json_option,
     make_namer,
     model_option,
@@ -76,11 +77,14 @@ def rename(
     wanted = done.renaming
     where = wanted.path if wanted.to is None or dry_run else wanted.to
     if as_json:
-        facts = name_facts(done.named) if done.named else {"name": name, "source": "user"}
+        facts = name_facts(done.named) if done.named else given_facts(name)
         told = {"branch": wanted.new, "old": wanted.old, "path": str(where), "moved": wanted.to is not None}
         print_json({**facts, "name": wanted.name, **told, "undo": undo, "dry_run": dry_run})
         return
-    if wanted.new == wanted.old:
+    asked = name or (done.named and done.named.name)
+    if wanted.new == wanted.old and asked and (wanted.name or "").startswith(f"{asked}-"):
+        say(f"{asked} is taken; it stays as it is")
+    elif wanted.new == wanted.old:
         say("it is called that already")
     elif dry_run:
         say(f"nothing is renamed; {wanted.old} would be called:")

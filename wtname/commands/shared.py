@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wtname.errors import WtnameError
-
 if TYPE_CHECKING:
     from wtname.namer import Named, Namer
 
@@ -93,6 +91,7 @@ def read_prompt(words: tuple[str, ...]) -> str:
 
 
 def make_namer(model: str | None) -> Namer:
+    """The namer for a model; a wrong deadline is told of, and does not hinder."""
     from wtname import models
     from wtname.namer import DEADLINE, Namer
 
@@ -101,9 +100,10 @@ def make_namer(model: str | None) -> Namer:
         deadline = float(seconds)
         if not 0 <= deadline < 1e6:  # nan is neither
             raise ValueError
-        return Namer(models.find(model).path, deadline)
     except ValueError:
-        raise WtnameError(f"WTNAME_DEADLINE is {seconds!r}; set it to a number of seconds or unset it") from None
+        deadline = DEADLINE
+        say(f"WTNAME_DEADLINE is {seconds!r}, so that it is {DEADLINE:g}; set it to a number of seconds or unset it")
+    return Namer(models.find(model).path, deadline)
 
 
 def name_facts(named: Named) -> dict[str, object]:
@@ -115,6 +115,15 @@ def name_facts(named: Named) -> dict[str, object]:
         "confidence": named.confidence,
         "ms": round(named.ms, 3),
     }
+
+
+def given_facts(name: str | None) -> dict[str, object]:
+    """As `name_facts`, of a name that somebody gave."""
+    from wtname.naming import TYPES
+
+    kind = (name or "").partition("-")[0]
+    told = {"type": kind if kind in TYPES else None, "ticket": None, "source": "user", "confidence": None, "ms": None}
+    return {"name": name, **told}
 
 
 def explain(named: Named) -> None:
