@@ -61,6 +61,7 @@ def test_install(run: Run, repo: Path) -> None:
         "works": True,
         "current": True,
         "before": None,
+        "before_runs": False,
     }
     assert json.loads(run("hook", "install", "--json").stdout) == facts(run)
     assert snapshot(repo, repo) == once
@@ -79,6 +80,8 @@ def test_the_hook_that_was_there(run: Run, repo: Path, mode: int) -> None:
     for _ in range(2):
         done = run("hook", "install")
         assert done.exit_code == 0 and shim.BEFORE in done.stderr
+        assert ("runs first" if mode & 0o100 else "may not run, as it is not executable") in done.stderr
+    assert facts(run)["before_runs"] == bool(mode & 0o100)
     assert facts(run)["before"] == str((repo / HOOK).with_name(shim.BEFORE))
     said = subprocess.run([HOOK.absolute(), "x"], capture_output=True).stderr
     assert said == (b"theirs \xff\n" if mode & 0o100 else b"")
@@ -137,6 +140,10 @@ REFUSED = {
     "in the way": (in_the_way, "move one of them away"),
     "goes by its name": (lambda repo: write(HOOK, b'#!/bin/sh\nrun "$(basename "$0")"\n'), "call wtname from your own"),
     "husky": (hooks_path(".husky/_"), "is in the working tree"),
+    "sources what goes by its name": (
+        lambda repo: write(HOOK, b'#!/usr/bin/env sh\n. "$(dirname "$0")/h"'), "call wtname from your own",
+    ),
+    "no folder": (hooks_path("/dev/null"), "which is no folder, so that no hook runs; unset it first"),
     "in the working tree": (hooks_path("REPO/hooks"), "is in the working tree"),
     "the user's": (hooks_path("/nowhere/hooks", "--global"), "install it there with --global"),
 }
@@ -161,6 +168,15 @@ def test_forced(run: Run, repo: Path, case: str) -> None:
     REFUSED[case][0](repo)
     assert run("hook", "install", "--force").exit_code == 0
     assert facts(run)["works"] and facts(run)["current"]
+
+
+@files
+@pytest.mark.parametrize("case", ["goes by its name", "sources what goes by its name"])
+def test_forced_it_says_that_the_hook_may_not_run(run: Run, repo: Path, case: str) -> None:
+    REFUSED[case][0](repo)
+    for done in (run("hook", "install", "--force"), run("hook", "status")):
+        assert "may not run, as it goes by the name that it is called by" in done.stderr
+    assert facts(run)["before"] and not facts(run)["before_runs"]
 
 
 @files

@@ -16,8 +16,8 @@ from wtname.git import Repository, hooks, version
 from wtname.git.booleans import NO
 from wtname.shim import BEFORE
 
-# A hook that goes by the name it is called by cannot be kept under another one.
-_BY_ITS_NAME = re.compile(rb"\bbasename\b|\$\{0##|argv\[0\]|\$PROGRAM_NAME|__FILE__")
+# A hook that goes by the name it is called by cannot be kept under another one; husky's has another file do so.
+_BY_ITS_NAME = re.compile(rb"\bbasename\b|\$\{0##|argv\[0\]|\$PROGRAM_NAME|__FILE__|^\s*(?:\.|source)\s.*\$\{?0", re.M)
 _TRIES = 40  # with others who install at the same time
 _IF_THERE = '; [ ! -x "$hook" ] || "$hook"'
 _ELSEWHERE = f'call wtname from your own (wtname hook {hooks.EVENT} "$@" || :), or pass --force'
@@ -25,7 +25,8 @@ _ELSEWHERE = f'call wtname from your own (wtname hook {hooks.EVENT} "$@" || :), 
 
 class Status(NamedTuple):
     """Where our hook is and how git comes to it (`config` or `file`; nothing where it is not installed), which Python
-    it runs, if that is there, if the hook is as this version makes it, and which hook of others runs before it."""
+    it runs, if that is there, if the hook is as this version makes it, which hook of others is kept beside it, and why
+    that one may not run before it (nothing where it will)."""
 
     how: str
     everywhere: bool = False
@@ -34,6 +35,7 @@ class Status(NamedTuple):
     works: bool = False
     current: bool = False
     before: Path | None = None
+    hindered: str = ""
 
 
 def status(repo: Repository | None) -> Status:
@@ -81,6 +83,8 @@ def install(repo: Repository | None, *, force: bool) -> Status:
         folder = where.folder
     else:
         folder = _shared_folder()
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise WtnameError(f"core.hooksPath is {folder}, which is no folder, so that no hook runs; unset it first")
     folder.mkdir(parents=True, exist_ok=True)
     _put(folder / hooks.EVENT, text, force=force)
     return status(repo)
@@ -163,6 +167,7 @@ def _facts(path: Path, how: str, everywhere: bool) -> Status:
     except ValueError:
         python = ""
     before = path.with_name(BEFORE)
+    kept = how == "file" and os.path.lexists(before)
     return Status(
         how,
         everywhere,
@@ -170,7 +175,8 @@ def _facts(path: Path, how: str, everywhere: bool) -> Status:
         python,
         works=os.path.isabs(python) and os.access(python, os.X_OK) and os.access(path, os.X_OK),
         current=text == shim.script(python),
-        before=before if how == "file" and os.path.lexists(before) else None,
+        before=before if kept else None,
+        hindered=_hindrance(before) if kept else "",
     )
 
 
@@ -179,6 +185,19 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return ""
+
+
+def _goes_by_its_name(hook: Path) -> bool:
+    try:
+        return not hook.is_symlink() and bool(_BY_ITS_NAME.search(hook.read_bytes()[:65536]))
+    except OSError:
+        return False
+
+
+def _hindrance(before: Path) -> str:
+    if not os.access(before, os.X_OK):
+        return "it is not executable"
+    return "it goes by the name that it is called by" if _goes_by_its_name(before) else ""
 
 
 def _is_ours(path: Path) -> bool:
@@ -201,7 +220,7 @@ def _put(hook: Path, text: str, force: bool) -> None:
             if _write(hook, text, new=True):
                 return
             continue
-        if not force and not hook.is_symlink() and _BY_ITS_NAME.search(hook.read_bytes()[:65536]):
+        if not force and _goes_by_its_name(hook):
             raise WtnameError(f"{hook} goes by the name that it is called by, and cannot be kept beside; {_ELSEWHERE}")
         if _keep(hook, before):
             _write(hook, text)

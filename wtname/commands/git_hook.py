@@ -45,8 +45,7 @@ def install(everywhere: bool, force: bool, cwd: Path | None, as_json: bool) -> N
     if as_json:
         print_json(_facts(now))
         return
-    if now.before:
-        say(f"the hook that was there runs first: {now.before}")
+    _tell_before(now)
     click.echo(now.path)
 
 
@@ -88,14 +87,20 @@ def status(everywhere: bool, cwd: Path | None, as_json: bool) -> None:
         print_json(_facts(now))
         return
     click.echo(f"installed: {now.path}" if now.how else "not installed")
-    if now.before:
-        say(f"the hook that was there runs first: {now.before}")
+    _tell_before(now)
     if now.how and not now.works:
         say(f"it does nothing, as {now.python or now.path} is not there any more; run wtname hook install again")
     elif now.how and not now.current:
         say("it is changed, or of another version; run wtname hook install again")
     if now.how and off:
         say(f"it is off here; git config {off} true turns it on")
+
+
+def _tell_before(now: Status) -> None:
+    if now.before and now.hindered:
+        say(f"the hook that was there may not run, as {now.hindered}: {now.before}; wtname hook uninstall puts it back")
+    elif now.before:
+        say(f"the hook that was there runs first: {now.before}")
 
 
 def _facts(now: Status) -> dict[str, object]:
@@ -108,6 +113,7 @@ def _facts(now: Status) -> dict[str, object]:
         "works": now.works,
         "current": now.current,
         "before": str(now.before) if now.before else None,
+        "before_runs": bool(now.before and not now.hindered),
     }
 
 
