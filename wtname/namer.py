@@ -68,6 +68,8 @@ class Namer:
         if not naming.content(cleaned):
             return [named(None, "random", None)]
         try:
+            if cleaned.foreign:  # of transliterated words it can but invent a task
+                raise ModelError("the model does not read this script")
             guesses = self._ask(cleaned, n, stop)
         except ModelError as error:
             guesses, why = [], str(error)

@@ -83,10 +83,12 @@ MARKS = {".": ".", "!": ".", ";": ".", ":": ":", "]": ":", "?": "?", "\n": "|", 
 
 
 class Prompt(NamedTuple):
-    """A cleaned prompt: what the model sees, and the ticket ids that it does not."""
+    """A cleaned prompt: what the model sees, the ticket ids that it does not, and whether it is in letters that tell it
+    nothing."""
 
     text: str
     tickets: tuple[str, ...]
+    foreign: bool = False
 
     @property
     def words(self) -> list[str]:
@@ -240,7 +242,12 @@ def clean(prompt: str) -> Prompt:
     bare = _MARKDOWN_LINK.sub(r"\1", bare)
     for noise in (_CLOSES, _URL, _JIRA, _NUMBER, _HASH, _SHORTCODE):
         bare = noise.sub(" ", bare)
-    return Prompt(shorten(normalise(bare)), ids)
+    foreign = False
+    if not bare.isascii():
+        from wtname.glossary import english  # as little read for plain English as to_ascii's tables
+
+        bare, foreign = english(bare)
+    return Prompt(shorten(normalise(bare)), ids, foreign)
 
 
 # ChatML with the roles of the original; each marker is one token of the vocabulary, and the constant system prompt is
