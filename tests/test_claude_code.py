@@ -16,7 +16,7 @@ from click.testing import Result
 from conftest import Run, git, make_repository, snapshot
 
 from wtname import claude_code, claude_names, claude_prompts
-from wtname.claude_code import Event, anchor
+from wtname.claude_code import Event, anchors
 from wtname.git import Repository
 from wtname.git.provisional import Look
 
@@ -137,9 +137,44 @@ def test_prompt_from_the_environment(run: Run, repo: Path, monkeypatch: pytest.M
     assert (branch(path), path.name) == (BRANCH, BRANCH)
     assert git("config", f"branch.{BRANCH}.description", cwd=repo) == TASK
     assert create(run, repo, "some-name") == path
-    assert branch(create(run, repo, "other")) == BRANCH + "-2"
+    assert branch(create(run, repo, "other", session="s2")) == BRANCH + "-2"
+    assert [branch(create(run, repo, name, session="")) for name in ("a", "b")] == [BRANCH + "-3", BRANCH + "-4"]
     monkeypatch.setenv("WTNAME_PROMPT", "hi")
-    assert branch(create(run, repo, "third")) == "wt-third"
+    assert branch(create(run, repo, "third", session="s3")) == "wt-third"
+
+
+def test_prompt_from_the_environment_is_for_the_first_worktree(
+    run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WTNAME_PROMPT", TASK)
+    git("config", "wtname.template", "none", cwd=repo)
+    assert run("hook", "worktree-create", input=event(repo, name="some-name")).exit_code == 1  # which is none
+    git("config", "--unset", "wtname.template", cwd=repo)
+    assert branch(create(run, repo)) == BRANCH
+    assert branch(create(run, repo, "add-tests")) == "wt-add-tests"
+    submit(run, repo, "Add a dark mode toggle")
+    assert branch(create(run, repo, "agent-a1b2c3d")) == "wt-feat-dark-mode-toggle"
+    assert branch(create(run, repo, "agent-b1b2c3d")) == "wt-agent-b1b2c3d"
+
+
+def test_one_that_is_opened_again_is_the_first_worktree(run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = create(run, repo, "fix-login", session="s0")
+    monkeypatch.setenv("WTNAME_PROMPT", TASK)
+    assert create(run, repo, "fix-login") == path
+    assert branch(create(run, repo, "add-tests")) == "wt-add-tests"
+
+
+def test_of_many_worktrees_one_is_the_first(repo: Path) -> None:
+    argv = [sys.executable, "-m", "wtname", "hook", "worktree-create"]
+    env = {**os.environ, "WTNAME_PROMPT": TASK}
+
+    def make(name: str) -> None:
+        subprocess.run(argv, cwd=repo, env=env, input=event(repo, name=name).encode(), check=True)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(make, ["a", "b", "c"]))
+    made = branches(repo)
+    assert BRANCH in made and len({"wt-a", "wt-b", "wt-c"} & set(made)) == 2
 
 
 def test_prompt_of_the_session(run: Run, repo: Path) -> None:
@@ -350,15 +385,56 @@ def test_what_takes_too_long_is_stopped(run: Run, repo: Path, monkeypatch: pytes
     assert "stopped" in done.stderr
 
 
-def test_anchor(tmp_path: Path) -> None:
-    def at(cwd: object, **environ: str) -> Path:
-        return anchor(Event("", str(cwd), "", "", "", ""), environ)
+def test_anchors(tmp_path: Path) -> None:
+    def at(cwd: object, worktree: object = "", **environ: str) -> list[Path]:
+        return anchors(Event("", str(cwd), "", "", str(worktree), ""), environ)
 
     (project := tmp_path / "project").mkdir()
-    assert at(tmp_path, CLAUDE_PROJECT_DIR=str(project)) == project
-    assert at(tmp_path, CLAUDE_PROJECT_DIR=str(tmp_path / "gone")) == tmp_path
-    assert at(tmp_path, CLAUDE_PROJECT_DIR="project") == tmp_path
-    assert at("", CLAUDE_PROJECT_DIR="") == Path.cwd()
+    (worktree := tmp_path / "worktree").mkdir()
+    assert at(tmp_path, worktree, CLAUDE_PROJECT_DIR=str(project)) == [project, tmp_path, worktree]
+    assert at(tmp_path, CLAUDE_PROJECT_DIR=str(tmp_path)) == [tmp_path]
+    assert at(tmp_path, CLAUDE_PROJECT_DIR=str(tmp_path / "gone")) == [tmp_path]
+    assert at(tmp_path, CLAUDE_PROJECT_DIR="project") == [tmp_path]
+    assert at("", "worktree", CLAUDE_PROJECT_DIR="") == [Path.cwd()]
+
+
+def test_a_project_that_is_no_repository(run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(repo.parent))
+    monkeypatch.chdir(repo.parent)
+    path = create(run, repo, "fix-login")
+    assert branch(path) == "wt-fix-login"
+    assert remove(run, repo, path).exit_code == 0 and not path.exists()
+    path = create(run, repo, "fix-login")
+    assert remove(run, repo.parent, path).exit_code == 0 and not path.exists()
+    assert branches(repo) == ["main"]
+    before = snapshot(repo.parent, repo)
+    done = run("hook", "worktree-create", input=event(repo.parent, name="x"))
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (128, "", 1)
+    done = remove(run, repo.parent, repo)
+    assert done.exit_code == 1 and "main worktree" in done.stderr
+    assert snapshot(repo.parent, repo) == before
+
+
+def test_a_project_that_git_refuses_is_not_passed_over(run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = make_repository(repo.parent / "vendored")
+    (repo / ".git" / "config").write_text("[broken")
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(repo))
+    done = run("hook", "worktree-create", input=event(other, name="fix-login"))
+    assert done.exit_code == 128 and "bad config" in done.stderr and done.stderr.count("\n") == 1
+    assert branches(other) == ["main"]
+
+
+def test_a_project_that_is_one_costs_no_other_git(run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(project: Path) -> int:
+        monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(project))
+        monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace := repo.parent / "trace"))
+        create(run, repo, "fix-login")
+        started = trace.read_text().count('"event":"start"')
+        trace.unlink()
+        return started
+
+    create(run, repo, "fix-login")
+    assert asked(repo) == asked(repo.parent / "gone") < asked(repo.parent)
 
 
 def test_a_drifted_agent_stays_in_its_project(run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -515,6 +591,22 @@ def test_prompts_are_where_data_belongs(data: str | None, hermetic: Path, monkey
     assert claude_prompts.folder() == platformdirs.user_data_path("wtname", appauthor=False) / "claude"
 
 
+def test_that_a_session_had_its_worktree_is_known_longer(hermetic: Path) -> None:
+    def given(session: str, age: float) -> str:
+        file = claude_prompts.folder() / f"{session}.once"
+        os.utime(file, (time.time() - age,) * 2)
+        claude_prompts.store("other", claude_prompts.Session("new"))
+        with claude_prompts.once(session, TASK) as prompt:
+            return prompt
+
+    for session in ("s1", "s2"):
+        with claude_prompts.once(session, TASK) as prompt:
+            assert prompt == TASK
+    assert given("s1", 2 * claude_prompts.KEPT) == ""
+    assert given("s2", 40 * 24 * 3600) == TASK
+    assert all(file.stat().st_size == 0 for file in claude_prompts.folder().glob("*.once"))
+
+
 def test_prompts_expire(hermetic: Path) -> None:
     claude_prompts.store("s1", claude_prompts.Session("old"))
     os.utime(claude_prompts.folder() / "s1.json", (0, 0))
@@ -551,10 +643,8 @@ def test_nothing_of_a_prompt_in_the_log(run: Run, repo: Path, hermetic: Path) ->
 def test_a_wrong_setting_holds_no_prompt_back(run: Run, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = create(run, repo)
     monkeypatch.setenv("WTNAME_DEADLINE", "soon")
-    assert submit(run, path, TASK).stdout == ""
-    assert branch(path) == f"wt-{RANDOM}"
-    monkeypatch.delenv("WTNAME_DEADLINE")
-    assert submit(run, path, TASK).stdout
+    done = submit(run, path, TASK)
+    assert done.exit_code == 0 and done.stdout and branch(path) != f"wt-{RANDOM}"
 
 
 def test_a_broken_model_names_all_the_same(

@@ -15,7 +15,7 @@ from conftest import ROOT, Run, git
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtname import claude_settings, json_edit
+from wtname import claude_lines, claude_settings, json_edit
 from wtname.claude_settings import EVENTS
 
 OTHER = '{"hooks": [{"type": "command", "command": "fmt"}]}'
@@ -131,12 +131,195 @@ def test_ours_among_others_in_one_group() -> None:
         "wtname hook worktree-remove",
         "echo wtname hook",
         "/home/wtname/bin/other hook worktree-create",
+        "#/wtname hook worktree-create",
+        "A=/bin/wtname hook worktree-create",
         "",
     ],
 )
 def test_is_somebody_elses(command: str) -> None:
     text = json.dumps({"hooks": {"WorktreeCreate": [{"hooks": [{"type": "command", "command": command}]}]}})
     assert claude_settings.uninstall(text) == text
+
+
+def created_by(*commands: str) -> str:
+    """Settings with these lines for WorktreeCreate."""
+    hooks = [{"type": "command", "command": command} for command in commands]
+    return json.dumps({"hooks": {"WorktreeCreate": [{"hooks": hooks}]}})
+
+
+def lines(text: str) -> list[str]:
+    groups = json.loads(text)["hooks"].get("WorktreeCreate", [])
+    return [hook["command"] for group in groups for hook in group["hooks"]]
+
+
+# Lines that are wholly ours: what stands before the program, the program, what follows.
+WHOLE = [
+    ("", "wtname", " hook worktree-create"),
+    ("", "/opt/bin/wtname", " hook worktree-create"),
+    ("", "'/opt/old tools/wtname'", " hook worktree-create"),
+    ("", '"/opt/old tools/wtname"', " hook worktree-create"),
+    ("", "/opt/old\\ tools/wtname", " hook worktree-create"),
+    ("", '"$HOME"/bin/wtname', " hook worktree-create"),
+    ("", "~/bin/wtname", " hook worktree-create"),
+    ("", "${HOME}/bin/wtname", " hook worktree-create"),
+    ("", "wtname.exe", " hook worktree-create"),
+    ("", "C:\\tools\\wtname.exe", " hook worktree-create"),
+    ("& ", '"C:\\my tools\\wtname.exe"', " hook worktree-create"),
+    ("", "python -m wtname", " hook worktree-create"),
+    ("", "'/opt/my venv/bin/python3' -m wtname", " hook worktree-create"),
+    ("", "C:/Python/py.exe -m wtname", " hook worktree-create"),
+    ("WTNAME_MODEL_DIR=/srv/m ", "wtname", " hook worktree-create"),
+    ("A= B='1; 2' C=\"$HOME/x\" ", "wtname", " hook worktree-create"),
+    ("", "wtname", " hook worktree-create 2>>/tmp/log"),
+    ("", "wtname", " hook worktree-create 2> '/tmp/my log' </dev/null"),
+    ("", "wtname", " hook worktree-create>/tmp/path 2>&1"),
+    ("", "wtname", " hook worktree-create &>>/tmp/log # see; the log"),
+    ("  ", "wtname", "  hook   worktree-create;\n"),
+    ("", "wtname", " hook \\\n  worktree-create"),
+]
+
+
+@pytest.mark.parametrize(("before", "program", "after"), WHOLE)
+def test_of_a_line_of_ours_only_the_program_changes(before: str, program: str, after: str) -> None:
+    line = before + program + after
+    text = created_by(line)
+    assert claude_lines.ours(line, "worktree-create") == (before, program, after)
+    assert lines(installed(text)) == [before + "'/opt/my tools/wtname'" + after]
+    assert installed(installed(text)) == installed(text)
+    assert claude_settings.uninstall(text) == "{}"
+
+
+@pytest.mark.parametrize("line", ["'/opt/my tools/wtname'", '"/opt/my tools/wtname"', "/opt/my\\ tools/wtname"])
+def test_of_a_line_with_the_right_program_nothing_changes(line: str) -> None:
+    once = installed(created_by(f"A=1 {line} hook worktree-create 2>>/tmp/log"))
+    assert lines(once) == [f"A=1 {line} hook worktree-create 2>>/tmp/log"]
+
+
+# Lines that call wtname and run something else, too.
+SHARED = [
+    "./log-prompt.sh; wtname hook worktree-create",
+    "./log-prompt.sh && wtname hook worktree-create",
+    "./log-prompt.sh || wtname hook worktree-create",
+    "tee /tmp/event | wtname hook worktree-create",
+    "./log-prompt.sh\nwtname hook worktree-create",
+    "./log-prompt.sh & wtname hook worktree-create",
+    "wtname hook worktree-create; ./tell.sh",
+    "wtname hook worktree-create && ./tell.sh",
+    "wtname hook worktree-create || true",
+    "wtname hook worktree-create | tail -1",
+    "wtname hook worktree-create\n./tell.sh",
+    "wtname hook worktree-create & ./tell.sh",
+    "wtname hook worktree-create 2> >(tee log)",
+    "wtname hook worktree-create <<EOF\nx\nEOF",
+    "wtname hook worktree-create $(./more.sh)",
+    "wtname hook worktree-create 2>`./log-name.sh`",
+    "A=$(./key.sh) wtname hook worktree-create",
+    'A="$(./key.sh)" wtname hook worktree-create',
+    "A=`./key.sh` wtname hook worktree-create",
+    '"$(./where.sh)"/wtname hook worktree-create',
+    'p=$(wtname hook worktree-create); echo "$p"',
+    'echo "$(wtname hook worktree-create)"',
+    "{ wtname hook worktree-create; }",
+    "(wtname hook worktree-create)",
+    "bash -c 'wtname hook worktree-create; ./tell.sh'",
+    "timeout 60 wtname hook worktree-create",
+    "uv run -m wtname hook worktree-create",
+    "./log.sh -m wtname hook worktree-create",
+    "wtname hook worktree-create --more",
+    "# as wished\nwtname hook worktree-create",
+]
+
+
+@pytest.mark.parametrize("line", SHARED)
+def test_a_line_that_does_more_is_somebodys(line: str) -> None:
+    text = created_by(line)
+    assert claude_settings.uninstall(text) == text
+    after = installed(text)
+    assert lines(after) == [line] and "user-prompt-submit" in after
+    assert claude_settings.uninstall(after) == text
+    found = claude_settings.look("user", text)
+    assert (found.ours, found.shared, found.others) == ([], {"WorktreeCreate": [line]}, {})
+    assert claude_settings.conflict([found]) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "./log.sh # instead of wtname hook worktree-create",
+        "# wtname hook worktree-create\n./log.sh",
+        "echo wtname hook worktree-create; ./log.sh",
+        "my-wtname hook worktree-create",
+        "wtname hook worktree-created",
+        "wtname\nhook worktree-create",
+    ],
+)
+def test_a_line_that_calls_nobody_of_ours(line: str) -> None:
+    text = created_by(line)
+    assert claude_settings.uninstall(text) == text
+    assert len(lines(installed(text))) == 2
+    found = claude_settings.look("user", text)
+    assert (found.ours, found.shared, found.others) == ([], {}, {"WorktreeCreate": [line]})
+
+
+@pytest.mark.parametrize(
+    ("called", "whole", "shared"),
+    [
+        ({"command": "/opt/wtname", "args": ["hook", "worktree-create"]}, True, False),
+        ({"command": "C:\\my tools\\wtname.exe", "args": ["hook", "worktree-create"]}, True, False),
+        ({"command": "/opt/my venv/python", "args": ["-m", "wtname", "hook", "worktree-create"]}, True, False),
+        ({"command": "bash", "args": ["-c", "wtname hook worktree-create; ./tell.sh"]}, False, True),
+        ({"command": "./log.sh", "args": ["-m", "wtname", "hook", "worktree-create"]}, False, True),
+        ({"command": "timeout", "args": ["9", "wtname", "hook", "worktree-create"]}, False, True),
+        ({"command": "other", "args": ["hook", "worktree-create"]}, False, False),
+        ({"command": ["wtname", "hook", "worktree-create"]}, False, False),
+    ],
+)
+def test_args(called: dict[str, object], whole: bool, shared: bool) -> None:
+    hook = {"type": "command", **called, "timeout": 7}
+    text = json.dumps({"hooks": {"WorktreeCreate": [{"hooks": [hook]}]}})
+    assert claude_settings.uninstall(text) == ("{}" if whole else text)
+    after = json.loads(installed(text))["hooks"]["WorktreeCreate"]
+    told = {"command": "/opt/my tools/wtname", "args": ["hook", "worktree-create"]} if whole else {}
+    assert after[0]["hooks"] == [{**hook, **told}]
+    assert len(after) == (1 if whole or shared else 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("wtname", ["wtname"]),
+        ("A=1 wtname", ["wtname"]),
+        ("'/opt/my tools/wtname'", ["/opt/my tools/wtname"]),
+        ("/opt/python -m wtname", ["/opt/python"]),
+        ("PATH=/opt/bin wtname", []),  # only that shell can tell
+        ('"$HOME"/bin/wtname', []),
+    ],
+)
+def test_programs_that_are_not_there(line: str, missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = claude_settings.look("user", created_by(f"{line} hook worktree-create 2>>/tmp/log"))
+    assert found.missing == missing
+
+
+def test_what_else_a_hook_of_ours_says_stays() -> None:
+    text = """{"hooks": {"WorktreeCreate": [
+  {"hooks": [{ "timeout": 900,  "statusMessage": "making it", "type": "command",
+    "command": "A=1 /old/wtname hook worktree-create 2>>/tmp/log", "once": false }]}]}}"""
+    after = installed(text)
+    assert after.startswith(text.replace("/old/wtname", "'/opt/my tools/wtname'").removesuffix("]}}") + "]")
+    assert claude_settings.uninstall(after) == "{}"
+
+
+def test_on_windows_what_needs_quotes_goes_by_args(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    hook = {"timeout": 7, "command": "wtname hook worktree-create", "type": "command"}
+    after = installed(json.dumps({"hooks": {"WorktreeCreate": [{"hooks": [hook]}]}}))
+    args = {"command": "/opt/my tools/wtname", "args": ["hook", "worktree-create"]}
+    assert json.loads(after)["hooks"]["WorktreeCreate"] == [{"hooks": [{**hook, **args}]}]
+    assert installed(after) == after
+    assert lines(installed(created_by("A=1 wtname hook worktree-create"))) == [
+        "A=1 '/opt/my tools/wtname' hook worktree-create"
+    ]
 
 
 def test_the_last_of_two_members_counts() -> None:
@@ -245,6 +428,63 @@ def test_another_tools_hook(run: Run, project: Path, hermetic: Path) -> None:
     file.write_text(theirs.replace("WorktreeCreate", "PostToolUse"))
     assert run("hook", "claude", "install").exit_code == 0
     assert run("hook", "claude", "status").exit_code == 0
+
+
+def test_a_line_that_does_more_is_told_of(run: Run, project: Path, hermetic: Path) -> None:
+    file = place("user", project, hermetic)
+    file.parent.mkdir()
+    line = "./log-prompt.sh; wtname hook worktree-create"
+    file.write_text(created_by(line))
+    done = run("hook", "claude", "install")
+    assert done.exit_code == 0 and done.stderr.count(f"WorktreeCreate: {line} calls wtname already") == 1
+    assert lines(file.read_text()) == [line] and "another tool" not in done.stderr
+    done = run("hook", "claude", "status")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert f"WorktreeRemove, UserPromptSubmit, WorktreeCreate as part of: {line}\n" in done.stdout
+    [row] = [row for row in json.loads(run("hook", "claude", "status", "--json").stdout)["places"] if row["events"]]
+    assert row["shared"] == {"WorktreeCreate": [line]} and row["others"] == {}
+    done = run("hook", "claude", "uninstall")
+    assert done.exit_code == 0 and f"{line} calls wtname and does more" in done.stderr
+    assert file.read_text() == created_by(line)
+    assert json.loads(run("hook", "claude", "status", "--json").stdout)["installed"] is True
+    file.write_text(created_by(line, "wtname hook worktree-create"))
+    assert "WorktreeCreate calls wtname twice" in run("hook", "claude", "status").stderr
+
+
+@pytest.mark.parametrize(("scope", "told"), [("project", 1), ("user", 0), ("local", 0)])
+def test_who_has_no_wtname_is_thought_of(run: Run, project: Path, scope: str, told: int) -> None:
+    done = run("hook", "claude", "install", f"--{scope}")
+    assert done.exit_code == 0 and done.stderr.count("who has no wtname on the PATH cannot make any worktree") == told
+    text = (project / ".claude" / "settings.json").read_text() if told else ""
+    assert lines(text or created_by("wtname hook worktree-create")) == ["wtname hook worktree-create"]
+
+
+def test_local_settings_that_git_does_not_ignore(run: Run, project: Path) -> None:
+    before = git("status", "--porcelain", cwd=project)
+    done = run("hook", "claude", "install", "--local")
+    rule, exclude = ".claude/settings.local.json", project / ".git" / "info" / "exclude"
+    assert done.exit_code == 0 and f"add the line {rule} to {exclude}\n" in done.stderr
+    assert git("status", "--porcelain", "-uall", cwd=project) == f"?? {rule}"
+    with open(exclude, "a") as file:
+        file.write(f"{rule}\n")
+    (deep := project / "deep").mkdir()
+    assert "git does not ignore" not in run("hook", "claude", "install", "--local", "-C", deep).stderr
+    assert git("status", "--porcelain", cwd=project) == before
+    linked = project.parent / "linked"
+    git("worktree", "add", "-q", linked, cwd=project)
+    assert "git does not ignore" not in run("hook", "claude", "install", "--local", "-C", linked).stderr
+    exclude.write_text("")
+    assert f"to {exclude}\n" in run("hook", "claude", "install", "--local", "-C", linked).stderr
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_other_settings_need_not_be_ignored(run: Run, project: Path, scope: str) -> None:
+    assert "git does not ignore" not in run("hook", "claude", "install", f"--{scope}").stderr
+
+
+def test_local_settings_outside_a_repository(run: Run, hermetic: Path, tmp_path: Path) -> None:
+    done = run("hook", "claude", "install", "--local", "-C", tmp_path)
+    assert done.exit_code == 0 and "git does not ignore" not in done.stderr
 
 
 def plugin(home: Path, name: str, hooks: str, enabled: bool = True) -> None:

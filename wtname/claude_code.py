@@ -5,14 +5,15 @@ What comes on stdin is read as a stranger's: fields may be missing, hostile or o
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from wtname.errors import WtnameError
+from wtname.errors import GitError, WtnameError
 
 if TYPE_CHECKING:
     from wtname.git import Repository
@@ -86,12 +87,35 @@ def _text(found: dict[str, Any], key: str) -> str:
     return value.replace("\0", " ").encode("utf-8", "replace").decode()  # half a surrogate pair is no text
 
 
-def anchor(event: Event, environ: Mapping[str, str]) -> Path:
-    """Where the session belongs: Claude Code's project, else where the agent is, else where we are."""
-    for place in (environ.get("CLAUDE_PROJECT_DIR", ""), event.cwd):
-        if os.path.isabs(place) and os.path.isdir(place):
-            return Path(place)
-    return Path.cwd()
+def anchors(event: Event, environ: Mapping[str, str]) -> list[Path]:
+    """Where the session may belong, the likeliest first: Claude Code's project, where the agent is, the worktree that
+    goes; where we are, if none of them is a folder."""
+    named = (environ.get("CLAUDE_PROJECT_DIR", ""), event.cwd, event.worktree)
+    there = [place for place in dict.fromkeys(named) if os.path.isabs(place) and os.path.isdir(place)]
+    return [Path(place) for place in there] or [Path.cwd()]
+
+
+@contextlib.contextmanager
+def repository(event: Event, environ: Mapping[str, str]) -> Iterator[Repository]:
+    """The session's repository: that of the first place that is in one, as a project may be a folder of several."""
+    from wtname.git import Repository
+
+    *likelier, last = anchors(event, environ)
+    for place in likelier:
+        with Repository(place) as repo:
+            if _is_one(repo):
+                yield repo
+                return
+    with Repository(last) as repo:
+        yield repo
+
+
+def _is_one(repo: Repository) -> bool:
+    """Whether git knows a repository there, if only to refuse it: the next place's would be another one's."""
+    try:
+        return bool(repo.git_dir)
+    except GitError as error:
+        return "not a git repository" not in str(error)
 
 
 def existing(repo: Repository, chosen: Settings, name: str) -> Path | None:
@@ -134,17 +158,13 @@ class Naming(NamedTuple):
     named: Named | None = None
 
 
-def name(
-    repo: Repository, chosen: Settings, event: Event, environ: Mapping[str, str], namer: Callable[[], Namer]
-) -> Naming:
+def name(repo: Repository, chosen: Settings, event: Event, given: str, namer: Callable[[], Namer]) -> Naming:
     """The name of a worktree: after the prompt, where it is known and nobody chose a name, else as Claude Code calls
-    it. WTNAME_PROMPT is set for this one purpose, so it comes before a name that was chosen."""
+    it. A prompt that is `given` is so for this one purpose, so it comes before a name that was chosen."""
     from wtname import claude_names, claude_prompts
 
     nobody = claude_names.is_generated(event.name)
-    prompt = environ.get("WTNAME_PROMPT", "").strip()
-    if not prompt and nobody:
-        prompt = claude_prompts.take(event.session)
+    prompt = given or (claude_prompts.take(event.session) if nobody else "")
     if prompt and (named := namer().name(prompt)).name:
         return Naming(named.name, prompt, False, named)
     return Naming(_possible(repo, chosen, event.name), "", nobody)

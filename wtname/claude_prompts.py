@@ -16,6 +16,7 @@ from typing import NamedTuple
 from wtname.errors import WtnameError
 
 KEPT = 6 * 3600  # seconds
+_KEPT_ONCE = 30 * 24 * 3600  # seconds: longer than a session goes on
 _LIMIT = 4000  # characters of a prompt
 _PATIENCE = 240.0  # seconds with the same hook at work, installed twice; it may be checking out a large repository
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
@@ -92,6 +93,31 @@ def take(session: str) -> str:
 
 
 @contextlib.contextmanager
+def once(session: str, given: str) -> Iterator[str]:
+    """What is given for the first worktree of a session; nothing for the later ones, which inherit it. One that cannot
+    be made was none. Without a session, or a home that can be written to, each is the first."""
+    if not given or not _SESSION.match(session):
+        yield given
+        return
+    mark = folder() / f"{session}.once"
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(_open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        yield ""
+        return
+    except OSError:
+        yield given
+        return
+    try:
+        yield given
+    except BaseException:
+        with contextlib.suppress(OSError):
+            mark.unlink()
+        raise
+
+
+@contextlib.contextmanager
 def turn(session: str, what: str = "") -> Iterator[None]:
     """One after the other, where the same hook runs twice at once for the same thing. Raises WtnameError where the
     other does not get ready."""
@@ -144,5 +170,6 @@ def _forget_old(place: Path) -> None:
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > KEPT:
+                kept = _KEPT_ONCE if entry.name.endswith(".once") else KEPT
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > kept:
                     os.unlink(entry.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shlex
 import stat
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from wtname import folders, json_edit
+from wtname import claude_lines, folders, json_edit
 from wtname.errors import WtnameError
 
 Scope = Literal["user", "project", "local"]
@@ -28,18 +27,23 @@ EVENTS = {
 }
 # Two hooks for one of these each make a worktree, and who comes first is Claude Code's.
 _ONE_ALONE = "WorktreeCreate"
-_OURS = re.compile(r"\bwtname(?:\.exe)?[\"']?\s+hook\s+([a-z-]+)\W*\Z")
 
 
 class Found(NamedTuple):
-    """What one place says about hooks: our events, other tools' commands by event, the programs of ours that are not
-    there, and whether hooks are switched off."""
+    """What one place says about hooks: our events, somebody's lines that call wtname and do more by event, other tools'
+    commands by event, the programs of ours that are not there, and whether hooks are switched off."""
 
     where: str
     ours: list[str]
+    shared: dict[str, list[str]]
     others: dict[str, list[str]]
     missing: list[str]
     disabled: bool = False
+
+    @property
+    def events(self) -> set[str]:
+        """The events that wtname is called for."""
+        return {*self.ours, *self.shared}
 
 
 def home(environ: Mapping[str, str]) -> Path:
@@ -79,19 +83,20 @@ def handler(called: list[str], event: str) -> dict[str, object]:
 
 
 def install(text: str, called: list[str]) -> str:
-    """The settings with our hooks, each once. Raises WtnameError where they are not as Claude Code has them."""
+    """The settings with our hooks, each once; of one that is there already only the program changes, and one that is
+    part of somebody's line counts. Raises WtnameError where they are not as Claude Code has them."""
     text = text if text.strip() else "{}\n"
     _check(text)
     for event in EVENTS:
-        wanted = handler(called, event)
-        ours = [part for part, value in _handlers(text, event) if _is_ours(value, event)]
-        if ours:
+        values = [value for _, value in _handlers(text, event)]
+        if ours := [value for value in values if _is_ours(value, event)]:
             for _ in ours[1:]:
                 text = _without(text, event)
-            part, value = next((part, value) for part, value in _handlers(text, event) if _is_ours(value, event))
-            text = text if value == wanted else json_edit.replace(text, part, wanted)
+            text = _updated(text, event, called)
             continue
-        group = {"hooks": [wanted]}
+        if any(_is_shared(value, event) for value in values):
+            continue
+        group = {"hooks": [handler(called, event)]}
         at = json_edit.root(text)
         if (hooks := json_edit.member(text, at, "hooks")) is None:
             text = json_edit.append(text, at, {event: [group]}, "hooks")
@@ -102,8 +107,36 @@ def install(text: str, called: list[str]) -> str:
     return text
 
 
+def _updated(text: str, event: str, called: list[str]) -> str:
+    """The settings with a program in our hook for an event, which is there once; what else it says stays."""
+    known = _handlers(text, event)
+    i, value = next((i, value) for i, (_, value) in enumerate(known) if _is_ours(value, event))
+    for key, new in _changes(value, event, called).items():
+        part, _ = _handlers(text, event)[i]
+        if member := json_edit.member(text, part.value, key):
+            text = text if value[key] == new else json_edit.replace(text, member, new)
+        else:
+            text = json_edit.append(text, part.value, new, key)
+    return text
+
+
+def _changes(value: dict[str, Any], event: str, called: list[str]) -> dict[str, object]:
+    """The members that have a hook of ours run a program."""
+    wanted = handler(called, event)
+    name, _ = EVENTS[event]
+    if isinstance(value.get("args"), list):
+        return {"command": called[0], "args": [*called[1:], "hook", name]}
+    line = claude_lines.ours(value["command"], name)
+    assert line
+    if "args" in wanted and not line.before and line.after == f" hook {name}":
+        return {key: wanted[key] for key in ("command", "args")}
+    if line.words == called:
+        return {}
+    return {"command": line.before + shlex.join(called) + line.after}
+
+
 def uninstall(text: str) -> str:
-    """The settings without our hooks."""
+    """The settings without our hooks. What is part of somebody's line stays."""
     if not text.strip():
         return text
     _check(text)
@@ -168,8 +201,19 @@ def _check(text: str) -> None:
 
 
 def _is_ours(value: object, event: str) -> bool:
-    found = _OURS.search(_said(value))
-    return found is not None and found[1] == EVENTS[event][0]
+    """Whether a hook calls wtname for an event and does nothing else."""
+    if not isinstance(value, dict) or not isinstance(command := value.get("command"), str):
+        return False
+    name, _ = EVENTS[event]
+    args = value.get("args")
+    if isinstance(args, list):
+        return args[-2:] == ["hook", name] and claude_lines.is_wtname([command, *args[:-2]])
+    return claude_lines.ours(command, name) is not None
+
+
+def _is_shared(value: object, event: str) -> bool:
+    """Whether a hook calls wtname for an event and does more."""
+    return not _is_ours(value, event) and claude_lines.calls(_said(value), EVENTS[event][0])
 
 
 def _said(value: object) -> str:
@@ -181,36 +225,38 @@ def _said(value: object) -> str:
     return " ".join(word for word in words if isinstance(word, str)) or str(value.get("url") or value.get("type"))
 
 
-def _program(value: dict[str, Any]) -> str | None:
+def _program(value: dict[str, Any], event: str) -> str | None:
     """What a hook of ours runs; None where only a shell can tell, as of "$HOME"/bin/wtname."""
     if isinstance(value.get("args"), list):
         return str(value["command"])
-    with contextlib.suppress(ValueError):
-        words = shlex.split(value["command"])
-        if shlex.join(words) == value["command"]:
-            return words[0]
-    return None
+    line = claude_lines.ours(value["command"], EVENTS[event][0])
+    assert line
+    told = shlex.join(line.words) == line.program and "PATH=" not in line.before
+    return line.words[0] if told else None
 
 
 def look(where: str, text: str) -> Found:
     """What settings, or a plugin's hooks.json, say about the events that concern us; raises as `install`."""
     if not text.strip():
-        return Found(where, [], {}, [])
+        return Found(where, [], {}, {}, [])
     _check(text)
     import shutil
 
     ours: list[str] = []
+    shared: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     programs: list[str] = []
     for event in EVENTS:
         values = [value for _, value in _handlers(text, event)]
         mine = [value for value in values if _is_ours(value, event)]
         ours += [event for _ in mine]
-        programs += [program for value in mine if (program := _program(value))]
-        if foreign := [_said(value) for value in values if not _is_ours(value, event)]:
-            others[event] = foreign
+        programs += [program for value in mine if (program := _program(value, event))]
+        for value in values:
+            if not _is_ours(value, event):
+                found = shared if _is_shared(value, event) else others
+                found.setdefault(event, []).append(_said(value))
     missing = [program for program in dict.fromkeys(programs) if not shutil.which(program)]
-    return Found(where, ours, others, missing, json.loads(text).get("disableAllHooks") is True)
+    return Found(where, ours, shared, others, missing, json.loads(text).get("disableAllHooks") is True)
 
 
 def survey(project: Path, environ: Mapping[str, str]) -> Iterator[Found]:

@@ -48,16 +48,17 @@ def claude() -> None:
 def worktree_create() -> None:
     """For Claude Code's WorktreeCreate: make the worktree, and print its path.
 
-    It is named after the prompt, where that is known (WTNAME_PROMPT, or the one submitted last), or as Claude Code
-    calls it; then its branch is renamed after the first prompt."""
-    from wtname import claude_code, claude_prompts, git, settings
+    It is named after the prompt, where that is known (WTNAME_PROMPT for the first worktree of a session, or the one
+    submitted last), or as Claude Code calls it; then its branch is renamed after the first prompt."""
+    from wtname import claude_code, claude_prompts, settings
 
     event = _event()
-    with unwound_by_signals(), git.Repository(claude_code.anchor(event, os.environ)) as repo:
-        with claude_prompts.turn(event.session, event.name):
+    with unwound_by_signals(), claude_code.repository(event, os.environ) as repo:
+        given = os.environ.get("WTNAME_PROMPT", "").strip()
+        with claude_prompts.turn(event.session, event.name), claude_prompts.once(event.session, given) as prompt:
             chosen = settings.load(repo.config, os.environ)
             path = claude_code.existing(repo, chosen, event.name)
-            begun = None if path else _make(repo, event, chosen)
+            begun = None if path else _make(repo, event, chosen, prompt)
         if begun:
             from wtname.commands.furnish import furnish
 
@@ -71,11 +72,11 @@ def worktree_create() -> None:
 @click.command("worktree-remove", context_settings=_LENIENT)
 def worktree_remove() -> None:
     """For Claude Code's WorktreeRemove: remove the worktree; what is not merged can be had again."""
-    from wtname import claude_code, folders, git, journal
+    from wtname import claude_code, folders, journal
     from wtname.commands.remove import report
 
     event = _event()
-    with unwound_by_signals(), git.Repository(claude_code.anchor(event, os.environ)) as repo:
+    with unwound_by_signals(), claude_code.repository(event, os.environ) as repo:
         journal.put_in_order(repo, say)
         if folders.is_inside(Path.cwd(), Path(event.worktree)):  # Windows would not let go of it
             os.chdir(repo.common_dir)
@@ -131,12 +132,12 @@ def _look(folder: Path) -> Look:
     return Look(folder)
 
 
-def _make(repo: Repository, event: Event, chosen: Settings) -> Begun:
+def _make(repo: Repository, event: Event, chosen: Settings, given: str) -> Begun:
     from wtname import claude_code, claude_prompts, tasks
     from wtname.commands.furnish import tell
     from wtname.git import provisional
 
-    found = claude_code.name(repo, chosen, event, os.environ, lambda: make_namer(None))
+    found = claude_code.name(repo, chosen, event, given, lambda: make_namer(None))
     if found.named:
         explain(found.named)
     begun = tasks.begin(repo, found.prompt, lambda: make_namer(None), explain, os.environ, say, name=found.name)

@@ -42,6 +42,8 @@ def install(scope: Scope | None, force: bool, cwd: Path | None) -> None:
         say(f"Claude Code calls wtname from its next session on; `wtname hook claude uninstall --{scope}` ends it")
     else:
         say("it is installed already")
+    for line in _advice(scope, place, project):
+        say(line)
     found = list(claude_settings.survey(project, os.environ))
     for line in _problems(found):
         say(line)
@@ -57,7 +59,10 @@ def uninstall(scope: Scope | None, cwd: Path | None) -> None:
 
     scope = scope or "user"
     place = claude_settings.file(scope, _project(cwd), os.environ)
-    if not _change(scope, place, install=False):
+    changed = _change(scope, place, install=False)
+    if left := _shared(place):
+        say(f"{left} calls wtname and does more, so that it stays; take wtname out of it yourself")
+    elif not changed:
         say("it is not installed there; `wtname hook claude status` says where it is")
     click.echo(place)
 
@@ -83,12 +88,14 @@ def status(cwd: Path | None, as_json: bool) -> None:
     for one in found:
         known = one.where in claude_settings.SCOPES
         file = str(claude_settings.file(one.where, project, os.environ)) if known else None  # type: ignore[arg-type]
-        rows.append({"where": one.where, "file": file, "events": one.ours, "others": one.others})
+        facts = {"events": one.ours, "shared": one.shared, "others": one.others}
+        rows.append({"where": one.where, "file": file, **facts})
     if as_json:
-        print_json({"installed": any(one.ours for one in found), "places": rows, "problems": problems})
+        print_json({"installed": any(one.events for one in found), "places": rows, "problems": problems})
     else:
         for one in found:
-            click.echo(f"{visible(one.where)}: {', '.join(one.ours) or 'not installed'}")
+            told = [*one.ours, *(f"{event} as part of: {' '.join(line.split())}" for event, line in _lines(one))]
+            click.echo(visible(f"{one.where}: {', '.join(told) or 'not installed'}"))
         for line in problems:
             say(line)
     if problems:
@@ -123,11 +130,54 @@ def _change(scope: Scope, place: Path, install: bool) -> bool:
     return after != before
 
 
+def _lines(one: Found) -> list[tuple[str, str]]:
+    """Somebody's lines that call wtname and do more, each with its event."""
+    return [(event, line) for event, lines in one.shared.items() for line in lines]
+
+
+def _shared(place: Path) -> str:
+    """The same, of settings, for people."""
+    from wtname import claude_settings
+
+    found = claude_settings.look("", claude_settings.read(place))
+    return " and ".join(f"{event}: {line}" for event, line in _lines(found))
+
+
+def _advice(scope: Scope, place: Path, project: Path) -> list[str]:
+    """What somebody has to know who has just installed it there."""
+    told = []
+    if shared := _shared(place):
+        told.append(f"{shared} calls wtname already and does more, so that it stays as it is and no other is added")
+    if scope == "project":
+        told.append(
+            "who has no wtname on the PATH cannot make any worktree with Claude Code in this repository (exit code 127 "
+            "has no fallback); tell the team to install wtname first, or use --user or --local instead"
+        )
+    if scope == "local" and (line := _unignored(place, project)):
+        told.append(line)
+    return told
+
+
+def _unignored(place: Path, project: Path) -> str:
+    """What to do about settings that hold this machine's paths and may be committed; nothing where git ignores them."""
+    from wtname import git
+    from wtname.git.ignored import is_ignored
+
+    with git.Repository(project) as repo:
+        try:
+            if is_ignored(repo, place):
+                return ""
+        except WtnameError:  # outside a repository, or behind a link
+            return ""
+        line, file = place.relative_to(project).as_posix(), repo.common_dir / "info" / "exclude"
+    return f"git does not ignore {line}, which holds a path of this machine; add the line {line} to {file}"
+
+
 def _problems(found: list[Found]) -> list[str]:
     from wtname import claude_settings
 
     told = []
-    ours = [one for one in found if one.ours]
+    ours = [one for one in found if one.events]
     if len(ours) > 1:
         places = " and ".join(one.where for one in ours)
         told.append(f"installed in {places}: each prompt and worktree calls wtname {len(ours)} times; keep one of them")
@@ -136,7 +186,9 @@ def _problems(found: list[Found]) -> list[str]:
     for one in ours:
         if one.missing:
             told.append(f"{one.where} calls {one.missing[0]}, which is not there; run wtname hook claude install again")
-        if missing := [event for event in claude_settings.EVENTS if event not in one.ours]:
+        if twice := [event for event in claude_settings.EVENTS if event in one.ours and event in one.shared]:
+            told.append(f"{one.where}: {', '.join(twice)} calls wtname twice, once in a line that does more; keep one")
+        if missing := [event for event in claude_settings.EVENTS if event not in one.events]:
             told.append(f"{one.where}: {', '.join(missing)} is not there; run wtname hook claude install again")
     if ours and any(one.disabled for one in found):
         told.append("disableAllHooks is set, so Claude Code calls nobody; take it out of its settings")

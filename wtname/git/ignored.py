@@ -20,6 +20,11 @@ def _asked(repo: Repository, root: Path) -> Running:
     return repo.ask_in(root, *_OTHERS, "--exclude-standard", "--directory")
 
 
+def is_ignored(repo: Repository, path: Path) -> bool:
+    """Whether git ignores a file, which need not be there. Raises GitError where it is in no worktree of ours."""
+    return bool(repo.ask("check-ignore", "--", str(path)).read(empty=1))
+
+
 def matching(repo: Repository, root: Path, patterns: Path) -> list[str]:
     """The ignored files below a worktree's root that match a file of patterns (in the syntax of .gitignore): paths
     from the root. What lies in another repository or worktree in its midst is not among them."""
