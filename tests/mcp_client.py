@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +79,8 @@ def talk(
     code = f"{before}\nfrom wtname.cli import main\nmain()"
 
     async def listed(ctx: object) -> ListRootsResult:
-        return ListRootsResult(roots=[Root(uri=uri) for uri in roots or []])
+        make = [Root if uri.startswith("file:") else Root.model_construct for uri in roots or []]  # as others do
+        return ListRootsResult(roots=[of(uri=uri) for of, uri in zip(make, roots or [], strict=True)])
 
     async def run() -> None:
         command = StdioServerParameters(
@@ -99,6 +103,52 @@ def talk(
     anyio.run(run)
     for error in failed:
         raise error
+
+
+class Wire:
+    """A client that says what it likes, line by line."""
+
+    def __init__(self, server: subprocess.Popen[str]) -> None:
+        self.server = server
+
+    def say(self, *messages: dict[str, object] | str) -> None:
+        """Send messages, or lines as they are."""
+        assert self.server.stdin
+        for one in messages:
+            self.server.stdin.write((one if isinstance(one, str) else json.dumps({"jsonrpc": "2.0", **one})) + "\n")
+        self.server.stdin.flush()
+
+    def hear(self) -> dict[str, Any]:
+        """The next message."""
+        assert self.server.stdout
+        line = self.server.stdout.readline()
+        assert line, "the server said no more"
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def call(self, number: int, tool: str, **arguments: object) -> None:
+        self.say({"id": number, "method": "tools/call", "params": {"name": tool, "arguments": arguments}})
+
+
+@contextlib.contextmanager
+def wire(cwd: Path, *args: str, **able: object) -> Iterator[Wire]:
+    """Start the server in a folder for a client with these capabilities, after the handshake."""
+    client = {"protocolVersion": "2025-06-18", "capabilities": able, "clientInfo": {"name": "test", "version": "1"}}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "wtname", "mcp", *args], cwd=cwd, stdin=-1, stdout=-1, stderr=-1, text=True
+    )
+    late = threading.Timer(60, server.kill)
+    late.start()
+    told = Wire(server)
+    try:
+        told.say({"id": 0, "method": "initialize", "params": client})
+        assert told.hear()["id"] == 0
+        told.say({"method": "notifications/initialized"})
+        yield told
+    finally:
+        late.cancel()
+        server.kill()
+        server.communicate()
 
 
 def answering(*answers: str, asked: list[str] | None = None) -> Any:

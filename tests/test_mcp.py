@@ -18,7 +18,8 @@ pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'wt
 
 from mcp_types import ElicitResult
 
-from tests.mcp_client import MODES, OTHER, TASK, TOOLS, Session, answering, state, talk
+from tests.mcp_client import MODES, OTHER, TASK, TOOLS, Session, answering, state, talk, wire
+from wtname.serving.words import ENDS, STARTS
 
 DOCS = ROOT / "docs" / "mcp.md"
 LOST = "among them commits of the repository vendor/lib that are nowhere else"
@@ -48,7 +49,9 @@ def test_what_a_client_is_told(repo: Path, mode: str) -> None:
             told = (said.read_only_hint, said.destructive_hint, said.idempotent_hint, said.open_world_hint)
             assert told == hints, name
             assert len(tools[name].description or "") > 80
+            assert not re.search(r"\s{2}|\n", tools[name].description or "")
             properties = tools[name].input_schema["properties"]
+            assert tools[name].input_schema["additionalProperties"] is False
             assert all(one.get("description") for one in properties.values()), name
             assert {"ctx", "roots", "plan", "answer"}.isdisjoint(properties) and "repository" in properties
             assert (tools[name].output_schema or {})["properties"]
@@ -283,6 +286,88 @@ def test_hostile_text(repo: Path, tmp_path: Path) -> None:
 
     talk(act, repo, log=log)
     assert not list(tmp_path.rglob("pwned")) and "Traceback" not in log.read_text()
+
+
+WRONG: list[tuple[str, dict[str, object], str]] = [
+    ("suggest_branch_name", {}, "prompt is missing; give text"),
+    ("suggest_branch_name", {"prompt": None}, "prompt is null; give text"),
+    ("suggest_branch_name", {"prompt": ["x" * 100]}, f'prompt is ["{"x" * 77}…; give text'),
+    ("suggest_branch_name", {"prompt": "x", "count": 0}, "count is 0; give a whole number from 1 to 20"),
+    ("suggest_branch_name", {"prompt": "x", "count": "many"}, 'count is "many"; give a whole number from 1 to 20'),
+    ("rename_branch", {"undo": "\x1b"}, r'undo is "\u001b"; give true or false'),
+    (
+        "create_worktree",
+        {"prompt": TASK, "branch": "x"},
+        "branch is no argument of create_worktree; it takes prompt, name, base, ticket, repository",
+    ),
+    ("no_tool", {}, f"there is no tool 'no_tool'; take one of {', '.join(TOOLS)}"),
+]
+CLI_WORDS: list[tuple[str, dict[str, object], str]] = [
+    (
+        "create_worktree",
+        {"name": "x", "base": "nope"},
+        "no single commit is called 'nope'; fetch it or pass another base",
+    ),
+    ("create_worktree", {"name": "x", "base": "-x"}, "'-x' is not a reference; give a branch, tag or commit as base"),
+    ("create_worktree", {"name": "x..y"}, "pass another name, or let the user change wtname.template"),
+    ("create_worktree", {"name": "x", "ticket": "a b"}, "ticket 'a b' cannot stand in a branch's name; "),
+    ("remove_worktree", {"name": "nope"}, "no worktree is called 'nope'; list_worktrees shows them"),
+    ("rename_branch", {"name": "x"}, "main is the default branch; make a branch for the task with create_worktree"),
+]
+
+
+def test_errors_are_one_line_in_the_words_of_tools(repo: Path, place: Path) -> None:
+    before = state(repo)
+
+    async def act(session: Session) -> None:
+        for tool, arguments, line in WRONG:
+            assert await session.fail(tool, **arguments) == line
+        for tool, arguments, part in CLI_WORDS:
+            said = await session.fail(tool, **arguments)
+            assert part in said and "--" not in said and "\n" not in said
+        assert state(repo) == before
+        made = await session.call("create_worktree", prompt=TASK, name=None, base=None, repository=None)
+        assert made["source"] == "model"
+
+    talk(act, repo)
+
+
+def test_what_is_said_to_agents_stands_for_what_is_said_to_people() -> None:
+    source = [file.read_text("utf-8") for file in (ROOT / "wtname").rglob("*.py") if file.parent.name != "serving"]
+    assert [said for said in (*STARTS, *ENDS) if not any(said in text for text in source)] == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_yes_that_says_nothing_is_none(repo: Path, place: Path, mode: str) -> None:
+    answers: list[ElicitResult] = [
+        ElicitResult(action="accept"),
+        ElicitResult(action="accept", content={}),
+        ElicitResult(action="accept", content={"remove": "perhaps"}),
+    ]
+    before = state(repo)
+
+    async def elicit(ctx: object, params: Any) -> ElicitResult:
+        return answers.pop(0)
+
+    async def act(session: Session) -> None:
+        while answers:
+            said = await session.fail("remove_worktree", name="wt-x")
+            assert said.startswith("the client's answer is neither yes nor no, so nothing was done; ")
+            assert "\n" not in said and state(repo) == before
+
+    talk(act, repo, mode=mode, elicit=elicit)
+
+
+def test_a_client_that_asks_nobody_removes_nothing(repo: Path, place: Path) -> None:
+    before = state(repo)
+    with wire(repo, elicitation={}) as client:
+        client.call(1, "remove_worktree", name="wt-x")
+        asked = client.hear()
+        assert asked["method"] == "elicitation/create"
+        client.say({"id": asked["id"], "error": {"code": -32601, "message": "nobody\nhere"}})
+        told = client.hear()["result"]
+    assert told["isError"] and state(repo) == before
+    assert told["content"][0]["text"].startswith("the client cannot ask its user: nobody\\nhere, so nothing was done; ")
 
 
 def test_no_repository(tmp_path: Path) -> None:

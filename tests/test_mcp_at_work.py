@@ -160,7 +160,7 @@ def test_signs_of_life_while_git_is_at_work(repo: Path) -> None:
 
     async def act(session: Session) -> None:
         await session.call("create_worktree", name="it")
-        told = [message for _, message in session.progress]
+        told = [message for _, message in session.progress if message != "at work"]  # before the first step
         assert told[0] == "making the worktree" and told[1:] == ["checking out wt-it"] * len(told[1:]) and len(told) > 3
         numbers = [number for number, _ in session.progress]
         assert numbers == sorted(set(numbers))
@@ -184,10 +184,14 @@ def test_a_client_that_goes_leaves_nothing_half_made(repo: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there, a signal is the end")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("busy", [True, False])
-def test_told_to_end_it_ends_and_leaves_nothing_half_made(repo: Path, number: signal.Signals, busy: bool) -> None:
-    slow_checkout(repo)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("busy", [slow_checkout, slow_command, None])
+def test_told_to_end_it_ends_and_leaves_nothing_half_made(
+    repo: Path, name: str, busy: Callable[[Path], None] | None
+) -> None:
+    number = getattr(signal, name)
+    if busy:
+        busy(repo)
     call: dict[str, object] = {"name": "create_worktree", "arguments": {"name": "it"}}
     server = serve_raw(repo, call if busy else {"name": "list_worktrees", "arguments": {}})
     assert server.stdin and server.stdout
@@ -198,7 +202,8 @@ def test_told_to_end_it_ends_and_leaves_nothing_half_made(repo: Path, number: si
     server.send_signal(number)  # and the client's end of stdin stays open
     try:
         assert server.wait(20) == 128 + number and server.stdout.read() == ""
-        assert server.stderr and server.stderr.read() == ""
+        # A shell may have a last word on the command that we end.
+        assert server.stderr and server.stderr.read() in ("", "Terminated\n")
     finally:
         server.kill()
         server.communicate()

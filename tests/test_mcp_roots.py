@@ -9,7 +9,7 @@ from tests.conftest import Run, git, make_repository
 
 pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'wtname[mcp]'")
 
-from tests.mcp_client import MODES, TASK, Session, answering, state, talk
+from tests.mcp_client import MODES, TASK, Session, answering, state, talk, wire
 from wtname.serving.roots import Limit, path_of
 
 
@@ -100,6 +100,52 @@ def test_roots_may_change(repo: Path, tmp_path: Path, mode: str) -> None:
         assert "name no folder" in await session.fail("list_worktrees")
 
     talk(act, other, mode=mode, roots=roots)
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize("mode", MODES)
+def test_roots_that_are_no_files_are_left_out(repo: Path, tmp_path: Path, mode: str) -> None:
+    other = make_repository(tmp_path / "other")
+    roots = ["vscode-vfs://github/a/b", "", repo.as_uri(), "https://example.org/"]
+
+    async def act(session: Session) -> None:
+        assert [one["path"] for one in (await session.call("list_worktrees"))["worktrees"]] == [str(repo)]
+        assert "outside" in await session.fail("list_worktrees", repository=str(other))
+        roots[:] = ["vscode-vfs://github/a/b"]
+        assert "the client's roots name no folder" in await session.fail("list_worktrees")
+
+    talk(act, other, mode=mode, roots=roots)
+
+
+SILENT = "the client does not say what its roots are; open a folder in it, and call again"
+
+
+def test_roots_that_a_client_does_not_say(repo: Path, tmp_path: Path) -> None:
+    other = make_repository(tmp_path / "other")
+    before = state(repo)
+    answers: list[tuple[dict[str, object] | None, str]] = [
+        # Who has no such request has no roots, and is treated as one who declares none.
+        ({"error": {"code": -32601, "message": "no such method"}}, str(repo)),
+        ({"error": {"code": -32603, "message": "out of order"}}, SILENT),
+        ({"result": {"roots": None}}, SILENT),
+        (None, SILENT),
+        ({"result": {"roots": [{"uri": other.as_uri()}]}}, str(other)),
+    ]
+    with wire(repo, roots={}) as client:
+        for number, (answer, expected) in enumerate(answers):
+            client.call(number, "list_worktrees")
+            asked = client.hear()
+            assert asked["method"] == "roots/list"
+            if answer:
+                client.say({"id": asked["id"], **answer})
+            while "result" not in (told := client.hear()):
+                assert told["method"] == "notifications/cancelled" and answer is None
+            assert told["id"] == number
+            if expected is SILENT:
+                assert told["result"]["isError"] and told["result"]["content"][0]["text"] == expected
+            else:
+                assert [one["path"] for one in told["result"]["structuredContent"]["worktrees"]] == [expected]
+    assert state(repo) == before
 
 
 def test_without_roots_it_is_where_the_server_was_started(repo: Path, tmp_path: Path) -> None:

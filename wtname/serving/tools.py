@@ -30,9 +30,9 @@ Typed = Annotated[str, Field(description="take this name instead of one made fro
 _LINES, _WIDTH = 20, 500  # of what git and its hooks say
 
 
-def ask_roots_if_needed(ctx: Context[Any, Any], repository: str) -> ListRoots | None:
+async def ask_roots_if_needed(ctx: Context[Any, Any], repository: str) -> ListRoots | ListRootsResult | None:
     """The client's roots where a repository is to be looked at."""
-    return ask_roots(ctx) if repository else None
+    return await ask_roots(ctx) if repository else None
 
 
 def suggest_branch_name(

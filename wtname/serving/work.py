@@ -18,6 +18,7 @@ from wtname.display import visible
 from wtname.errors import WtnameError
 from wtname.git import Repository
 from wtname.git.process import stopped_by
+from wtname.serving.words import for_agents
 
 T = TypeVar("T")
 _BEAT = 1.0  # seconds between signs of life
@@ -112,7 +113,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except WtnameError as error:
-        raise ToolError(visible(" ".join(str(error).split()))) from error
+        raise ToolError(visible(for_agents(" ".join(str(error).split())))) from error
     except OSError as error:
         where = f": {visible(str(error.filename))}" if error.filename else ""
         raise ToolError(f"{error.strerror or 'the system refuses'}{where}; look there and try again") from error
