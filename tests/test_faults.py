@@ -371,3 +371,26 @@ def test_doctor_tells_and_repairs(run: Run, repo: Path) -> None:
     )
     assert ask("branch", "--list", "wt-x", cwd=repo) == ""
     assert run("doctor", "--repair").stdout == "ok    journal: nothing is left half done\n"
+
+
+def test_git_is_ended_while_its_child_fills_the_folder(repo: Path) -> None:
+    """Git clears the folder that its child goes on writing into; what it leaves behind is ours to take away."""
+    files = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); : >$w-$i; done"
+    writing = f"for w in 1 2 3 4; do ({files}) & done; : >../begun; wait"
+    git("config", "filter.slow.smudge", writing, cwd=repo)
+    (repo / ".gitattributes").write_text("z filter=slow\n")
+    (repo / "z").touch()
+    git("add", ".", cwd=repo)
+    git("commit", "-q", "-m", "slow", cwd=repo)
+    begun = repo.parent / "demo.worktrees" / "begun"
+    for _ in range(3):
+        process = start("new", "--name", "fix-x", cwd=repo)
+        while not begun.exists() and process.poll() is None:
+            time.sleep(0.002)
+        process.terminate()
+        process.communicate()
+        assert process.returncode == 128 + signal.SIGTERM
+        time.sleep(0.3)
+        begun.unlink()
+        assert list(begun.parent.iterdir()) == []
+    assert ask("branch", "--list", "wt-*", cwd=repo) == "" and not (repo / ".git" / "wtname").exists()

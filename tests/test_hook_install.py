@@ -365,3 +365,26 @@ def test_git_runs_it_from_the_configuration(run: Run, repo: Path, monkeypatch: p
     shutil.rmtree(repo / ".git" / "wtname")
     done = subprocess.run(made, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"theirs \xff\n")
+
+
+@files
+def test_the_hook_by_hand(run: Run, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that comes with the source looks for wtname on PATH."""
+    write(HOOK, (ROOT / "hooks" / HOOK.name).read_bytes())
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    write(tmp_path / "wtname", b"#!/bin/sh\n")
+    assert facts(run)["works"] and "does nothing" not in run("hook", "status").stderr
+
+
+@files
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="limits of POSIX")
+def test_a_hook_that_cannot_be_written_leaves_the_other_alone(run: Run, repo: Path) -> None:
+    write(HOOK)
+    before = snapshot(repo, repo)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); from wtname.cli import main; main(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "hook", "install"], capture_output=True, text=True)
+    assert done.returncode == 1 and "cannot write" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert snapshot(repo, repo) == before

@@ -312,9 +312,18 @@ def test_from_the_changes(run: Run, repo: Path, place: Path) -> None:
     assert "csv" in branch or "export" in branch
 
 
+def test_stdin_is_read_where_it_is_asked_for(run: Run, repo: Path, place: Path) -> None:
+    commit(place, "Fix crash on zero-width columns")
+    assert run("rename", "--dry-run", input="Add a csv export").stdout == run("rename", "--dry-run").stdout
+    assert "csv" in run("rename", "--dry-run", "-", input="Add a csv export").stdout
+
+
 def test_from_nothing(run: Run, repo: Path, place: Path) -> None:
-    done = run("rename", input="")
-    assert done.exit_code == 0 and len(done.stdout) == len("wt-12345678\n")
+    before = snapshot(repo.parent, repo)
+    for prompt in ([], ["wip"]):
+        done = run("rename", *prompt, input="")
+        assert (done.exit_code, done.stdout) == (1, "") and "nothing says what the task is" in done.stderr
+    assert snapshot(repo.parent, repo) == before
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,19 @@ def test_names_that_are_one_on_some_file_system(run: Run, repo: Path, there: str
 
 # --- submodules ------------------------------------------------------------------------------------------------------
 
+
+def test_the_main_worktree_of_a_submodule_is_its_folder(run: Run, tmp_path: Path) -> None:
+    """git's own list has the git folder within that of the superproject."""
+    stand = submodule(tmp_path).stand
+    made = Path(run("new", "-C", stand, "--name", "x").stdout.strip())
+    for folder in (stand, made):
+        assert run("switch", "-C", folder, "main").stdout == f"{stand}\n"
+        assert f'"path": "{stand}"' in run("list", "--json", "-C", folder).stdout
+    git("switch", "-q", "-c", "wt-y", cwd=stand)
+    assert run("rename", "-C", stand, "--name", "fix-y").stdout == "wt-fix-y\n"
+    assert git("branch", "--show-current", cwd=stand) == "wt-fix-y"
+    assert run("remove", "-C", stand).exit_code == 1 and (stand / "README").exists()
+
 HINT = "submodules are left empty; pass --recurse-submodules or set wtname.recursesubmodules to fill them"
 
 

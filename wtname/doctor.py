@@ -154,7 +154,7 @@ def _hook(repo: git.Repository) -> Check:
     if not now.how:
         return Check("hook", "ok", "not installed")
     if not now.works:
-        found = f"{now.path} does nothing, as {now.python or 'Python'} is not there any more"
+        found = f"{now.path} does nothing, as {now.python or 'wtname on PATH'} is not there any more"
         return Check("hook", "warn", found, "wtname hook install")
     if not now.current:
         return Check("hook", "warn", f"{now.path} is changed, or of another version", "wtname hook install")

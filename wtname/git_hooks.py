@@ -168,12 +168,13 @@ def _facts(path: Path, how: str, everywhere: bool) -> Status:
         python = ""
     before = path.with_name(BEFORE)
     kept = how == "file" and os.path.lexists(before)
+    runs = (os.path.isabs(python) and os.access(python, os.X_OK)) or _finds_wtname(text)
     return Status(
         how,
         everywhere,
         path,
         python,
-        works=os.path.isabs(python) and os.access(python, os.X_OK) and os.access(path, os.X_OK),
+        works=runs and os.access(path, os.X_OK),
         current=text == shim.script(python),
         before=before if kept else None,
         hindered=_hindrance(before) if kept else "",
@@ -185,6 +186,13 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return ""
+
+
+def _finds_wtname(text: str) -> bool:
+    """Whether a hook is the one that looks for wtname on PATH, and finds it there."""
+    import shutil
+
+    return text == shim.script() and shutil.which("wtname") is not None
 
 
 def _goes_by_its_name(hook: Path) -> bool:
@@ -222,8 +230,14 @@ def _put(hook: Path, text: str, force: bool) -> None:
             continue
         if not force and _goes_by_its_name(hook):
             raise WtnameError(f"{hook} goes by the name that it is called by, and cannot be kept beside; {_ELSEWHERE}")
+        there = os.path.lexists(before)
         if _keep(hook, before):
-            _write(hook, text)
+            try:
+                _write(hook, text)
+            except BaseException:
+                if not there:  # or it would be in the way of the next try
+                    before.unlink(missing_ok=True)
+                raise
             return
     raise WtnameError(f"{before} is there, and {hook} is not wtname's; move one of them away")
 
@@ -258,8 +272,11 @@ def _write(path: Path, text: str, new: bool = False) -> bool:
         raise WtnameError(f"cannot write {path}: {error.strerror}; make {path.parent} yours to write to") from error
     beside = Path(name)
     try:
-        with open(number, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
+        try:
+            with open(number, "wb") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise WtnameError(f"cannot write {path}: {error.strerror}; mend that, and try again") from error
         beside.chmod(0o777 & ~folders.umask())
         if new:
             try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from wtname import journal, settings, template, tickets, worktree
+from wtname.errors import WtnameError
 from wtname.git import Repository
 from wtname.git.base import Gap, Start, choose
 from wtname.namer import Named, Namer
@@ -120,6 +121,9 @@ def rename(
         renaming.refuse(repo, one, force=force, move=move)
         if not name:
             named = namer().name(prompt.strip() or renaming.task(repo, one))
+            if not named.name:  # what it is called now is no worse than at random
+                why = "nothing says what the task is, so the branch keeps its name"
+                raise WtnameError(f"{why}; say it: wtname rename TASK")
             explain(named)
             name = named.name
         found = tickets.choose(chosen, ticket, prompt, [name or "", one.branch or ""])

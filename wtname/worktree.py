@@ -233,7 +233,13 @@ def take_back(repo: Repository, entry: Entry, branch: str | None, commits: list[
         kept = clear(repo, entry, branch, commits)
     elif not entry.facts.get("there"):
         folders.remove_if_empty(path)
-        kept = f"; git left files in {path}" if made and not record and folders.is_there(path) else ""
+        if made and not record and folders.is_there(path):
+            # A git that we have just ended clears the folder, while what it had started goes on filling it.
+            if entry.alive:
+                path.rename(folders.aside(path, entry.id))
+                clear(repo, entry, branch, commits)
+            else:
+                kept = f"; git left files in {path}"
     if made and (ours or record is None):
         records.forget(repo, path, record)
     for above in entry.texts("above"):

@@ -89,7 +89,8 @@ def status(everywhere: bool, cwd: Path | None, as_json: bool) -> None:
     click.echo(f"installed: {now.path}" if now.how else "not installed")
     _tell_before(now)
     if now.how and not now.works:
-        say(f"it does nothing, as {now.python or now.path} is not there any more; run wtname hook install again")
+        missing = now.python or "wtname on PATH"
+        say(f"it does nothing, as {missing} is not there any more; run wtname hook install again")
     elif now.how and not now.current:
         say("it is changed, or of another version; run wtname hook install again")
     if now.how and off:

@@ -93,6 +93,6 @@ def report(found: Iterable[Removed], as_json: bool, dry_run: bool = False) -> No
         if one.inside:
             say(f"you were in it: cd {visible(shlex.quote(one.inside))}")
     if as_json:
-        print_json([one._asdict() for one in done])
+        print_json([{**one._asdict(), "dry_run": dry_run} for one in done])
     if any(not one.removed for one in done):
         sys.exit(1)

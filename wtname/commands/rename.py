@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -49,15 +48,14 @@ def rename(
 ) -> None:
     """Rename the branch of the worktree you are in. Prints its new name.
 
-    Without PROMPT the name comes from its commits, or else from what is changed. Settings and reflog of the branch are
-    kept; its folder keeps its name.
+    Without PROMPT the name comes from its commits, or else from what is changed; - reads it from stdin. Settings and
+    reflog of the branch are kept; its folder keeps its name.
     """
     from wtname import git, journal, tasks
 
     if undo and (prompt or name or ticket or move):
         raise click.UsageError("--undo takes the old name and place; pass nothing but --force with it.")
-    given = bool(prompt) or not (name or undo or sys.stdin.isatty())
-    text = read_prompt(prompt) if given else ""
+    text = read_prompt(prompt) if prompt else ""
     with unwound_by_signals(), git.Repository(cwd) as repo:
         if not dry_run:
             journal.put_in_order(repo, say)

@@ -85,6 +85,8 @@ def folder_option(command: F) -> F:
 def read_prompt(words: tuple[str, ...]) -> str:
     if words and words != ("-",):
         return " ".join(words).replace(_PROSE, "")
+    if sys.stdin is None:  # closed
+        return ""
     if sys.stdin.isatty():
         say("reading the prompt from the terminal; end it with Ctrl-D (Windows: Ctrl-Z, Enter)")
     return sys.stdin.buffer.read().decode("utf-8-sig", "replace")

@@ -102,7 +102,10 @@ class Running:
             return b""
         if code:
             verb = next((arg for arg in self.args if not arg.startswith("-")), "")
-            raise GitError(one_line(os.fsdecode(err)) or f"git {verb} failed", code if code > 0 else 1)
+            why = one_line(os.fsdecode(err)) or f"git {verb} failed"
+            if "Unable to read current working directory" in why:
+                why = "this folder is not there any more; cd into one that is, or pass -C DIR"
+            raise GitError(why, code if code > 0 else 1)
         return out
 
     def close(self) -> None:

@@ -293,7 +293,10 @@ class Repository:
     def worktrees(self) -> list[dict[str, str]]:
         """Every worktree git knows of: `worktree` (its path), `branch` (the full reference) and what else is told."""
         blocks = self._listed_worktrees().split("\n\n")
-        return [dict(line.partition(" ")[::2] for line in block.split("\n")) for block in blocks if block.strip()]
+        found = [dict(line.partition(" ")[::2] for line in block.split("\n")) for block in blocks if block.strip()]
+        if found and self.config.get("core.worktree"):  # git tells where the git folder is, as in a submodule
+            found[0]["worktree"] = str(self.main)
+        return found
 
     def _listed_worktrees(self) -> str:
         for _ in range(100):
