@@ -94,7 +94,7 @@ def test_the_repositorys_run_once_they_are_trusted(run: Run, repo: Path, hermeti
     assert (trusted.exit_code, command in trusted.stdout) == (0, True)
     folder, done, said = new(run)
     assert (folder / "ran").read_text() == f"{kind}\n"
-    assert (done, said) == ([{"command": command, "code": 0}], "")
+    assert (done, said) == ([{"command": command, "code": 0}], "wtname: wt-x is taken, so this one is wt-x-2\n")
 
     assert run("trust", "--revoke").exit_code == 0
     assert new(run)[1][0]["skipped"] == "not trusted"

@@ -37,7 +37,7 @@ def worktrees(repo: Path) -> list[str]:
 def test_branch_and_worktree(repo: Path) -> None:
     made = create()
     folder = repo.parent / "demo.worktrees" / BRANCH
-    assert made == (NAME, BRANCH, folder, git("rev-parse", "HEAD", cwd=repo), "")
+    assert made == (NAME, BRANCH, folder, git("rev-parse", "HEAD", cwd=repo), "", None)
     assert (folder / "README").read_text() == "hello\n"
     assert git("symbolic-ref", "--short", "HEAD", cwd=folder) == BRANCH
     assert git("status", "--porcelain", cwd=repo) == ""

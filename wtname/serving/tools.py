@@ -193,7 +193,7 @@ async def rename_branch(
                 repo,
                 prompt,
                 lambda: state(ctx).namer,
-                lambda named: _explain(named, work, needed=True),
+                lambda named: _explain(named, work),
                 os.environ,
                 name=name or None,
                 undo=undo,
@@ -254,10 +254,8 @@ async def remove_worktree(
     return await in_thread(ctx, lambda work: remove(limit(ctx, roots), plan, answer, work))
 
 
-def _explain(named: Named, work: Work, needed: bool = False) -> None:
-    """Tell where a name is not the model's. `needed`: a random one is none."""
-    if needed and not named.name:
-        raise WtnameError("nothing here says yet what the branch is for; pass a prompt or a name")
+def _explain(named: Named, work: Work) -> None:
+    """Tell where a name is not the model's."""
     _note(named)
     if named.source == "extract":
         work.say("the name is picked from the words, not by the model; wtname doctor says why")

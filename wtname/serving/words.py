@@ -16,6 +16,7 @@ ENDS = {
     "repository",
     "or pass --force to lose them": "or let the user run: wtname remove --force",
     "or pass --force": "or let the user run: wtname remove --force",
+    "say it: wtname rename TASK": "pass a prompt or a name",
     "pass --force to rename": "let the user run: wtname rename --force",
 }
 STARTS = {"--ticket ": "ticket "}
