@@ -304,12 +304,13 @@ def parts_of(
     o: SimpleNamespace, tokenizer: Tokenizer, accelerator: Any
 ) -> tuple[list[tuple[Packed, float]], list[list[Example]]]:
     """The rows to learn from with their weights: those given, those that the teacher names, or both. The same once more
-    as text where noise is wanted."""
+    as text, which noise wants."""
     files = [*((path, 1.0) for path in o.train), *mixed(o.mix)]
     parts = [(packed(path, tokenizer), weight) for path, weight in files] if o.labels != "teacher" else []
-    said = [examples(path) for path, _ in files] if o.noise and o.labels != "teacher" else []
+    read = [examples(path) for path, _ in files] if o.noise or o.labels != "data" else []
+    said = read if o.labels != "teacher" else []
     if o.labels != "data":
-        own = [row for path, _ in files for row in examples(path)]
+        own = [row for rows in read for row in rows]
         unlabelled = [text for path in o.unlabelled for _, text in texts_in(path) if text]
         namer = Namer(o.teacher, accelerator.device)
         rows = taught(own, unlabelled, namer, o.out.with_name(o.out.name + "-labels"), o.least_sure, accelerator)
@@ -318,7 +319,7 @@ def parts_of(
             rows = [row for row in rows if row not in known]
         if rows:
             parts.append((encode(tokenizer, rows), 1.0))
-            said.append(rows)
+            said = [*said, rows]
     if not parts:
         raise click.ClickException("the teacher was sure of no name; lower --least-sure, or --labels both")
     return parts, said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -168,14 +169,18 @@ def _facts(path: Path, how: str, everywhere: bool) -> Status:
         python = ""
     before = path.with_name(BEFORE)
     kept = how == "file" and os.path.lexists(before)
-    runs = (os.path.isabs(python) and os.access(python, os.X_OK)) or _finds_wtname(text)
+    current = text == shim.script(python)
+    if python:
+        runs = os.path.isabs(python) and os.access(python, os.X_OK)
+    else:  # the one that looks for wtname on PATH
+        runs = current and shutil.which("wtname") is not None
     return Status(
         how,
         everywhere,
         path,
         python,
         works=runs and os.access(path, os.X_OK),
-        current=text == shim.script(python),
+        current=current,
         before=before if kept else None,
         hindered=_hindrance(before) if kept else "",
     )
@@ -188,24 +193,17 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _finds_wtname(text: str) -> bool:
-    """Whether a hook is the one that looks for wtname on PATH, and finds it there."""
-    import shutil
-
-    return text == shim.script() and shutil.which("wtname") is not None
-
-
 def _goes_by_its_name(hook: Path) -> bool:
-    try:
-        return not hook.is_symlink() and bool(_BY_ITS_NAME.search(hook.read_bytes()[:65536]))
-    except OSError:
-        return False
+    return not hook.is_symlink() and bool(_BY_ITS_NAME.search(hook.read_bytes()[:65536]))
 
 
 def _hindrance(before: Path) -> str:
     if not os.access(before, os.X_OK):
         return "it is not executable"
-    return "it goes by the name that it is called by" if _goes_by_its_name(before) else ""
+    with suppress(OSError):
+        if _goes_by_its_name(before):
+            return "it goes by the name that it is called by"
+    return ""
 
 
 def _is_ours(path: Path) -> bool:
@@ -256,8 +254,6 @@ def _keep(hook: Path, before: Path) -> bool:
     except OSError:  # a file system without links
         if os.path.lexists(before):
             return False
-        import shutil
-
         shutil.copy2(hook, before, follow_symlinks=False)
     return True
 

@@ -20,7 +20,8 @@ _TRIES = 1000
 
 
 class Renaming(NamedTuple):
-    """A branch and what it is to be called; `to`: where its folder goes, None to leave it where it is."""
+    """A branch and what it is to be called; `to`: where its folder goes, None to leave it where it is; `taken`: what it
+    would be called without a number."""
 
     name: str | None
     old: str
@@ -29,6 +30,12 @@ class Renaming(NamedTuple):
     path: Path
     to: Path | None
     undo: bool = False
+    taken: str | None = None
+
+    @property
+    def kept(self) -> str:
+        """Why it is called as before, where it is."""
+        return f"{self.taken} is taken; it stays as it is" if self.taken else "it is called that already"
 
 
 def subject(repo: Repository) -> Target:
@@ -62,13 +69,17 @@ def plan(repo: Repository, one: Target, chosen: Settings, name: str | None, *, t
     def folder(branch: str) -> Path:
         return place(branch) if move else one.path
 
+    first = ""
     candidates = worktree.branches(name, ticket, chosen, folder if move else None)
     for candidate, branch in itertools.islice(candidates, _TRIES):
         if not repo.allows(branch):
             raise WtnameError(f"{branch!r} is no legal branch name; change --name or wtname.template")
+        first = first or branch
         to = folder(branch)
         if branch not in taken and (to == one.path or not folders.is_there(to)):
-            return Renaming(candidate, one.branch, branch, one.head, one.path, to if to != one.path else None)
+            goes = to if to != one.path else None
+            passed = first if branch != first else None
+            return Renaming(candidate, one.branch, branch, one.head, one.path, goes, taken=passed)
     raise WtnameError(f"no branch like {branch!r} can be made; change --name or wtname.template")
 
 

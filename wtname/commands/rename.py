@@ -79,11 +79,8 @@ def rename(
         told = {"branch": wanted.new, "old": wanted.old, "path": str(where), "moved": wanted.to is not None}
         print_json({**facts, "name": wanted.name, **told, "undo": undo, "dry_run": dry_run})
         return
-    asked = name or (done.named and done.named.name)
-    if wanted.new == wanted.old and asked and (wanted.name or "").startswith(f"{asked}-"):
-        say(f"{asked} is taken; it stays as it is")
-    elif wanted.new == wanted.old:
-        say("it is called that already")
+    if wanted.new == wanted.old:
+        say(wanted.kept)
     elif dry_run:
         say(f"nothing is renamed; {wanted.old} would be called:")
     elif wanted.to:

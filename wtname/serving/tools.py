@@ -204,7 +204,7 @@ async def rename_branch(
         wanted = done.renaming
         changed = wanted.new != wanted.old
         if not changed:
-            work.say("it is called that already")
+            work.say(wanted.kept)
         elif not undo:
             work.say("rename_branch with undo goes back")
         return Renamed(
