@@ -27,7 +27,7 @@ from training.copy_model import CopyTeacher, load_teacher
 from training.copy_names import rows_of, samples
 from training.labels import Named, Namer, label
 from training.likeness import agreed
-from training.llama_folder import TOKENIZER
+from training.llama_folder import TOKENIZER, is_llama
 from training.stage import report
 from wtname.models import sha256
 
@@ -51,11 +51,15 @@ def by_copying(model: CopyTeacher, tokenizer: Tokenizer, batch_tokens: int = 500
 
 
 def drawer(folder: Path, batch_tokens: int, device: str) -> Drawer:
-    """What draws names by the model of a folder: a Llama on the device, with an encoder or without, or a copying
-    teacher, on the CPU in any case."""
-    if (folder / "config.json").exists():
+    """What draws names by the model of a folder: a Llama on the device, with an encoder or without, another causal
+    language model there, or a copying teacher, on the CPU in any case."""
+    if not (folder / "config.json").exists():
+        return by_copying(*load_teacher(folder), batch_tokens)
+    if is_llama(folder):
         return Namer(folder, device, batch_tokens * 24).draw
-    return by_copying(*load_teacher(folder), batch_tokens)
+    from training.causal import by_causal  # transformers takes seconds to load
+
+    return by_causal(folder, device, batch_tokens * 24)
 
 
 def drawn_by(drawers: Sequence[Drawer], texts: Sequence[str], count: int, seed: int) -> list[Counter[str]]:
@@ -71,7 +75,7 @@ def drawn_by(drawers: Sequence[Drawer], texts: Sequence[str], count: int, seed: 
 @click.command(context_settings={"show_default": True})
 @click.option(
     "--model", "models", type=click.Path(path_type=Path, exists=True), multiple=True, required=True,
-    help="A copying teacher, or a Llama as the other stages save it; repeatable.",
+    help="A copying teacher, or what finetune_teacher or distill made; repeatable.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--samples", "count", default=24, type=click.IntRange(min=2), help="Names to draw from each teacher.")

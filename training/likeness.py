@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from training.scoring import folded, split
-from training.teach import nameable
+from wtname import naming
 from wtname.consensus import overlap, points
 from wtname.words import Words, read_words
 
@@ -39,6 +39,14 @@ def consensus(drawn: Counter[str], fits: Callable[[str], bool] = bool) -> tuple[
     like = {name: sum(n * likeness(name, other) for other, n in drawn.items()) for name in drawn if fits(name)}
     best = max(like, key=lambda name: (like[name], drawn[name]), default="")
     return best, like[best] / total if best else 0.0
+
+
+def nameable(text: str, words: Words) -> Callable[[str], bool]:
+    """Whether a name may be given to a text: its form, and every word of it. To abstain always may be."""
+    prompt = naming.Prompt(text, ())
+    grounded, free = naming.allowed(prompt, words)
+    may = {*grounded, *free}
+    return lambda name: name == naming.NONE or (naming.gate(name, prompt) and may.issuperset(name.split("-")[1:]))
 
 
 @lru_cache(maxsize=1)

@@ -61,6 +61,11 @@ def has_encoder(folder: Path) -> bool:
     return (folder / ENCODER).exists()
 
 
+def is_llama(folder: Path) -> bool:
+    """Whether a model's folder holds a Llama, which `training.model` runs by itself."""
+    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "llama")
+
+
 def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
     """Every tensor that a LlamaForCausalLM of this shape has, by transformers' names."""
     queries, keys = shape.heads * shape.size, shape.keys * shape.size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterable
@@ -26,9 +25,10 @@ from transformers import (
 )
 from trl import SFTConfig, SFTTrainer
 
+from training.causal import continued
 from training.corpus import Example, Packed, encode
 from wtname import naming
-from wtname.search import MOST_STEPS, MOST_TOKENS
+from wtname.search import MOST_TOKENS
 
 WHOLE = "whole.json"
 
@@ -197,25 +197,9 @@ def fit(
     return trained, figures
 
 
-@torch.no_grad()
-def names(model: PreTrainedModel, tokenizer: Tokenizer, texts: list[str], batch: int = 64) -> list[str]:
-    """What the model writes after each cleaned prompt, greedily, with nothing ruled out."""
-    end = tokenizer.token_to_id(naming.END)
-    ids = [e.ids for e in tokenizer.encode_batch([naming.render(t) for t in texts], add_special_tokens=False)]
-    ids = [seq if len(seq) <= MOST_TOKENS else [*seq[: MOST_TOKENS - 1], seq[-1]] for seq in ids]
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    out = [""] * len(ids)
-    model.eval()
-    for n in tqdm(range(math.ceil(len(order) / batch)), desc="naming", disable=None, leave=False):
-        part = order[n * batch : (n + 1) * batch]
-        length = max(len(ids[i]) for i in part)
-        rows = torch.tensor([[end] * (length - len(ids[i])) + ids[i] for i in part], device=model.device)
-        mask = torch.tensor([[0] * (length - len(ids[i])) + [1] * len(ids[i]) for i in part], device=model.device)
-        written = model.generate(
-            input_ids=rows, attention_mask=mask, do_sample=False, max_new_tokens=MOST_STEPS, eos_token_id=end,
-            pad_token_id=end,
-        )  # fmt: skip
-        for i, seq in zip(part, written[:, length:].tolist()):
-            text = tokenizer.decode(seq[: seq.index(end)] if end in seq else seq, skip_special_tokens=False)
-            out[i] = "-".join(text.split())
+def names(model: PreTrainedModel, tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """What the model writes after each cleaned prompt, greedily, with nothing ruled out; "" where it finds no end."""
+    out = [""] * len(texts)
+    for i, (name,) in continued(model.eval(), tokenizer, texts):
+        out[i] = "-".join((name or "").split())
     return out

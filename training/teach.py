@@ -10,31 +10,29 @@ sentence. So the student learns to find the ask in a long prompt.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from training.corpus import read_jsonl, write_jsonl
+from training.likeness import likeness, nameable
 from training.noise import in_context, noisy
 from training.prepare import share_said
 from training.stage import bar, report
 from wtname import naming
 from wtname.words import Words, read_words
 
-
-def nameable(text: str, words: Words) -> Callable[[str], bool]:
-    """Whether a name may be given to a text: its form, and every word of it. To abstain always may be."""
-    prompt = naming.Prompt(text, ())
-    grounded, free = naming.allowed(prompt, words)
-    may = {*grounded, *free}
-    return lambda name: name == naming.NONE or (naming.gate(name, prompt) and may.issuperset(name.split("-")[1:]))
+LIKE = 0.5  # how like the name is that an invented prompt was asked for, 0 to 1
 
 
 def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> bool:
-    """Whether the teacher was sure, and its name may be given to this text."""
-    return row["sure"] >= least_sure and nameable(text, words)(row["name"])
+    """Whether the teacher was sure, and its name may be given to this text; of a prompt that was invented for a name
+    ("asked"), also whether the two names are about the same."""
+    asked = row.get("asked")
+    about = asked is None or likeness(row["name"], asked) >= LIKE
+    return about and row["sure"] >= least_sure and nameable(text, words)(row["name"])
 
 
 def taught(
