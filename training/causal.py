@@ -14,11 +14,10 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from training.batches import by_length
+from training.labels import LIKELY
 from training.llama_folder import TOKENIZER, tokenizer_at
 from wtname import naming
 from wtname.search import MOST_STEPS, MOST_TOKENS
-
-LIKELY = 40  # of how many likeliest tokens one is drawn
 
 
 def load_causal(folder: Path, device: str) -> tuple[PreTrainedModel, Tokenizer]:
@@ -56,12 +55,12 @@ def continued(
             input_ids=rows, attention_mask=mask, max_new_tokens=most, num_return_sequences=count, eos_token_id=end,
             pad_token_id=end, **how,
         )[:, length:].tolist()  # fmt: skip
-        texts_ = [
+        whole = [
             tokenizer.decode(seq[: seq.index(end)], skip_special_tokens=False) if end in seq else None
             for seq in written
         ]
         for at, i in enumerate(part):
-            yield int(i), texts_[at * count : (at + 1) * count]
+            yield int(i), whole[at * count : (at + 1) * count]
 
 
 def by_causal(folder: Path, device: str, batch_tokens: int) -> Callable[[Sequence[str], int], list[Counter[str]]]:
