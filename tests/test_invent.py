@@ -133,3 +133,17 @@ def test_bad_input_is_said_in_one_line(files: dict[str, str], says: str, tmp_pat
     result = invoke(invent, "--model", tmp_path / "m", "--names", tmp_path / "names.jsonl", "--out", tmp_path / "out")
     assert result.exit_code == 1 and says in result.stderr and len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [("{", "is no JSON"), ("[]", "no JSON object"), ("{}", "model.safetensors is missing"),
+     ('{"model_type": "qwen2"}', "no model in")],
+)  # fmt: skip
+def test_consensus_says_in_one_line_that_a_folder_holds_no_model(config: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/config.json").write_text(config)
+    corpus.write_jsonl(tmp_path / "asked.jsonl", [{"text": TEXTS[0]}])
+    result = invoke(consensus, "--model", tmp_path / "m", "--out", tmp_path / "out", tmp_path / "asked.jsonl", "--cpu")
+    assert result.exit_code == 1 and says in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from training.batches import by_length
+from training.batches import by_length, padded
 from training.labels import LIKELY
 from training.llama_folder import TOKENIZER, tokenizer_at
 from wtname import naming
@@ -48,13 +48,12 @@ def continued(
     how = {"do_sample": True, "temperature": heat, "top_k": LIKELY, "top_p": 1.0} if heat else {"do_sample": False}
     batches = by_length(np.array([len(seq) for seq in ids]), max(1, batch_tokens // count)) if ids else []
     for part in tqdm(batches, desc="writing", disable=None, leave=False):
-        length = max(len(ids[i]) for i in part)
-        rows = torch.tensor([[end] * (length - len(ids[i])) + ids[i] for i in part], device=model.device)
-        mask = torch.tensor([[0] * (length - len(ids[i])) + [1] * len(ids[i]) for i in part], device=model.device)
+        rows = padded([ids[i] for i in part], end, left=True).to(model.device)
+        mask = padded([[1] * len(ids[i]) for i in part], left=True).to(model.device)
         written = model.generate(
             input_ids=rows, attention_mask=mask, max_new_tokens=most, num_return_sequences=count, eos_token_id=end,
             pad_token_id=end, **how,
-        )[:, length:].tolist()  # fmt: skip
+        )[:, rows.shape[1] :].tolist()  # fmt: skip
         whole = [
             tokenizer.decode(seq[: seq.index(end)], skip_special_tokens=False) if end in seq else None
             for seq in written

@@ -11,7 +11,6 @@ and `teach` leaves out what it names otherwise.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 
 from training.causal import continued, load_causal
 from training.corpus import Example, write_jsonl
+from training.finetune_teacher import inverted
 from training.rows import examples
 from training.stage import report
 from wtname import naming
@@ -55,12 +55,12 @@ def main(
 ) -> None:  # fmt: skip
     """Write rows of {text, asked}."""
     rows = [row for path in names for row in examples(path) if row.name != naming.NONE]
-    asked = list(itertools.islice(rows, limit or None))
+    asked = rows[: limit or None]
     if not asked:
         raise click.ClickException(f"{names[0]} names no task; give rows with names")
     torch.manual_seed(seed)
     model, tokenizer = load_causal(folder, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    words = [row.name.replace("-", " ") for row in asked]
+    words = [row.text for row in inverted(asked)]
     written = continued(model, tokenizer, words, most=most, heat=heat, batch_tokens=batch_tokens)
     report("invent", names=len(asked), rows=write_jsonl(out, kept(asked, written)), out=str(out))
 

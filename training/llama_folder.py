@@ -62,8 +62,11 @@ def has_encoder(folder: Path) -> bool:
 
 
 def is_llama(folder: Path) -> bool:
-    """Whether a model's folder holds a Llama, which `training.model` runs by itself."""
-    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "llama")
+    """Whether a model's folder holds a Llama, which `training.model` runs by itself, by its config.json.
+
+    Raises click.ClickException where that cannot be read.
+    """
+    return _kind(_read_json(folder / "config.json")) == "llama"
 
 
 def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -121,6 +124,10 @@ class LlamaFolder:
                 yield name, file.get_tensor(name).float().numpy()
 
 
+def _kind(config: dict[str, Any]) -> str:
+    return config.get("model_type") or "llama"
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -165,7 +172,7 @@ def shape_of(folder: Path, *, headless: bool) -> Shape:
     """
     config = _read_json(folder / "config.json")
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind, activation = config.get("model_type") or "llama", config.get("hidden_act", "silu")
+    kind, activation = _kind(config), config.get("hidden_act", "silu")
     scaling = rope.get("rope_type", rope.get("type", "default"))
     for what, there in (
         (f"a model of type {kind!r}", kind != "llama"),
