@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training import outliers
 from training.corpus import encode
 from training.grid import BITS, BLOCK, bits_of, snapped
 from training.llama_folder import TOKENIZER, tokenizer_at
@@ -30,11 +31,13 @@ REACHES = torch.linspace(0.75, 1.05, 13).tolist()
 
 
 class Readers(NamedTuple):
-    """Matrices that read the same vectors: what `source` is given, or gives where `after`."""
+    """Matrices that read the same vectors: what `source` is given, or gives where `after`. `writers`: the matrices that
+    nobody else reads, if the vectors are made from these channel by channel."""
 
     linears: list[nn.Linear]
     source: nn.Module
     after: bool = False
+    writers: tuple[nn.Linear, ...] = ()
 
 
 def readers(student: Student) -> Iterator[Readers]:
@@ -42,13 +45,14 @@ def readers(student: Student) -> Iterator[Readers]:
     layer: Any  # nn.ModuleList and nn.ModuleDict forget what they hold
     if isinstance(student, EncoderDecoder):
         for layer in student.encoder.layers:
-            yield from (Readers([part], part) for part in (layer.qkv, layer.out, layer.up, layer.down))
+            yield from (Readers([part], part) for part in (layer.qkv, layer.out, layer.up))
+            yield Readers([layer.down], layer.down, writers=(layer.up,))
     for layer in student.layers:
         attn, mlp = layer.self_attn, layer.mlp
         yield Readers([attn[f"{n}_proj"] for n in "qkv"], layer.input_layernorm, after=True)
         yield Readers([attn["o_proj"]], attn["o_proj"])
         yield Readers([mlp["gate_proj"], mlp["up_proj"]], layer.post_attention_layernorm, after=True)
-        yield Readers([mlp["down_proj"]], mlp["down_proj"])
+        yield Readers([mlp["down_proj"]], mlp["down_proj"], writers=(mlp["gate_proj"], mlp["up_proj"]))
 
 
 def compensated(weight: Tensor, moments: Tensor, bits: int = BITS) -> Tensor:
@@ -148,12 +152,16 @@ def apart(student: Student, want: list[Tensor], rows: list[Row]) -> float:
 
 @torch.no_grad()
 def put_on_grid(student: Student, rows: list[Row]) -> None:
-    """Change the student's weights; each matrix is fitted to what it reads once those before it have been rounded."""
+    """Change the student's weights; each matrix is fitted to what it reads once those before it have been rounded, and
+    channels that it reads stand apart from those that they would drown."""
     vectors = {name: p for name, p in held(student).items() if "layers." not in name}
     student.load_state_dict(snapped(vectors), strict=False)
     groups = list(readers(student))
     for group in bar(groups, "round", len(groups)):
         moments = moments_of(student, group, rows)
+        if group.writers and (order := outliers.order(moments.diagonal(), group.linears[0].weight)) is not None:
+            outliers.reorder(group.writers, group.linears, order)
+            moments = moments[order][:, order]
         for linear in group.linears:
             if bits_of("", linear.weight):
                 linear.weight.copy_(compensated(linear.weight, moments))
