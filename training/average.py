@@ -11,10 +11,10 @@ import click
 import torch
 
 from training.model import load, save
-from training.stage import report
+from training.stage import report, stage_command
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.argument("students", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 def main(out: Path, students: tuple[Path, ...]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from training.stage import bar, report, whole
+from training.stage import bar, report, stage_command, whole
 from wtname import naming
 from wtname.bench import PROMPTS, percentiles
 
@@ -129,7 +129,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 File = click.Path(path_type=Path, exists=True)
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--gguf", multiple=True, type=File, help="A file for llama.cpp; repeatable.")
 @click.option("--onnx", multiple=True, type=File, help="A file of training.export_gguf --format onnx; repeatable.")
 @click.option("--torch", "folders", multiple=True, type=File, help="A folder of transformers; repeatable.")

@@ -28,7 +28,7 @@ from training.copy_names import rows_of, samples
 from training.labels import Named, Namer, label
 from training.likeness import agreed
 from training.llama_folder import TOKENIZER, is_llama
-from training.stage import report
+from training.stage import report, stage_command
 from wtname.models import sha256
 
 # Draws so many names for each clean text.
@@ -72,7 +72,7 @@ def drawn_by(drawers: Sequence[Drawer], texts: Sequence[str], count: int, seed: 
     return drawn
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option(
     "--model", "models", type=click.Path(path_type=Path, exists=True), multiple=True, required=True,
     help="A copying teacher, or what finetune_teacher or distill made; repeatable.",

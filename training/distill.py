@@ -36,7 +36,7 @@ from training.model import EncoderDecoder, Shape, Student, load, save
 from training.noise import Noise
 from training.objective import Objective, exact_match, optimizers, validation_loss
 from training.rows import examples, mixed, packed, texts_in
-from training.stage import report
+from training.stage import report, stage_command
 from training.states import states_of, teacher_at
 from wtname import naming
 from wtname.engine.pointer import MOST
@@ -131,7 +131,7 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
     return recipe({**told, "weights": [weight for _, weight in parts]}, rows)
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--teacher", type=click.Path(path_type=Path, exists=True), help="A trained model's folder.")
 @click.option("--train", multiple=True, type=click.Path(path_type=Path, exists=True),
               help="Rows of {prompt, name}; repeatable. With neither --train nor --mix: the chain's own folders, "

@@ -13,12 +13,12 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from training.copy_model import word_pieces
-from training.stage import report, whole
+from training.stage import report, stage_command, whole
 
 SCALE, NOISE = 0.04, 0.004
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--encoder", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--tokenizer", "tokenizer_path", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--hidden", default=256)

@@ -22,7 +22,7 @@ import click
 from training import breakdown, namers, scoring
 from training.corpus import read_jsonl
 from training.namers import Answer
-from training.stage import report
+from training.stage import report, stage_command
 from wtname import naming
 from wtname.errors import ModelError
 
@@ -160,7 +160,7 @@ File = click.Path(path_type=Path, exists=True)
 Script = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--gguf", multiple=True, type=File, help="A model for llama.cpp; repeatable.")
 @click.option("--onnx", multiple=True, type=File, help="A model for ONNX Runtime; repeatable.")
 @click.option("--torch", "folders", multiple=True, type=File, help="A folder of transformers; repeatable.")

@@ -20,7 +20,7 @@ import gguf
 import numpy as np
 
 from training.llama_folder import TOKENIZER, LlamaFolder, has_encoder, tokenizer_at
-from training.stage import bar, report, whole
+from training.stage import bar, report, stage_command, whole
 from training.vocabulary import MARKERS, WORDS
 from training.word_pieces import GOES_ON
 from wtname import models, naming
@@ -279,7 +279,7 @@ def copy_tokenizer(tokenizer: Path, out: Path) -> None:
             temp.write_bytes(tokenizer.read_bytes())
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option(
     "--student-dir",
     type=click.Path(path_type=Path),

@@ -29,7 +29,7 @@ from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example
 from training.llama_folder import has_encoder, tokenizer_at
 from training.rows import examples
-from training.stage import report
+from training.stage import report, stage_command
 from training.vocabulary import complete, save_tokenizer
 from wtname import gguf_header, naming
 from wtname.engine import ENCODER_KEY, POINTER_KEY, PREFIX_KEY
@@ -188,7 +188,7 @@ def score(rows: list[Example], written: list[str]) -> dict[str, float]:
     return {"exact": round(exact / len(rows), 4), "form": round(form / len(rows), 4)}
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--base", default=BASE, help="A model on the Hugging Face hub, a folder, or a .gguf file.")
 @click.option("--from-scratch", is_flag=True, help="No base: random weights of the shape below, all trained.")
 @click.option("--tokenizer", "vocabulary", type=click.Path(path_type=Path, exists=True), help="For --from-scratch.")

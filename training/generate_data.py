@@ -26,7 +26,7 @@ from training.augment import Row, augment, fault
 from training.corpus import held_out, write_jsonl
 from training.openai_names import Answers, ApiError, Ask, Server, ask_all, dig, estimate
 from training.splits import groups, near_pairs, split
-from training.stage import report
+from training.stage import report, stage_command
 from wtname import naming
 from wtname.words import Words, read_words
 
@@ -211,7 +211,7 @@ def write_splits(heap: Heap, near: float, seed: int, out: Path) -> dict[str, int
     return {**sizes, "groups": len(together)}
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--seeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=HERE / "seeds.jsonl")
 @click.option("--written", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=HERE / "written.jsonl")
 @click.option("--augment", "variants", type=click.IntRange(0), default=500, help="Rows to make by rules.")

@@ -22,7 +22,7 @@ from training.llama_folder import TOKENIZER, tokenizer_at
 from training.model import EncoderDecoder, Student, load, save
 from training.objective import distance, scores
 from training.rows import examples
-from training.stage import bar, report
+from training.stage import bar, report, stage_command
 
 # Added to the diagonal of the second moments, as a share of its mean: the paper's.
 DAMPING = 0.01
@@ -185,7 +185,7 @@ def read_rows(paths: tuple[Path, ...], tokenizer: Path, limit: int, context: int
     return rows
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--student-dir", type=click.Path(path_type=Path, exists=True), default=Path("models/student"))
 @click.option(
     "--rows", "paths", multiple=True, required=True, type=click.Path(path_type=Path, exists=True),

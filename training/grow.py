@@ -13,7 +13,7 @@ import torch
 
 from training.llama_folder import parameters
 from training.model import Student, load, save
-from training.stage import report
+from training.stage import report, stage_command
 
 
 def deeper(student: Student, repeat: int, prefix: bool) -> Student:
@@ -30,7 +30,7 @@ def deeper(student: Student, repeat: int, prefix: bool) -> Student:
     return out
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--student", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--repeat", type=click.IntRange(1), default=2, help="Layers for each that the student has.")
 @click.option("--prefix/--causal", default=None, help="Whether the prompt's tokens see one another both ways.")

@@ -21,7 +21,7 @@ from training.causal import continued, load_causal
 from training.corpus import Example, write_jsonl
 from training.finetune_teacher import inverted
 from training.rows import examples
-from training.stage import report
+from training.stage import report, stage_command
 from wtname import naming
 
 FEWEST = 3  # words that a prompt has
@@ -37,7 +37,7 @@ def kept(asked: list[Example], written: Iterator[tuple[int, list[str | None]]]) 
             yield {"text": text, "asked": asked[i].name}
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--model", "folder", type=click.Path(path_type=Path, exists=True), required=True,
               help="What finetune_teacher --inverse made.")  # fmt: skip
 @click.option("--names", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, required=True,

@@ -28,7 +28,7 @@ from training.corpus import read_jsonl, write_jsonl
 from training.llama_folder import TOKENIZER, tokenizer_at
 from training.model import Known, Student, load
 from training.rows import texts_in
-from training.stage import bar, report
+from training.stage import bar, report, stage_command
 from wtname import naming
 
 MOST_TOKENS = 24
@@ -201,7 +201,7 @@ def label(
     return {"rows": len(rows), "seconds": round(time.monotonic() - began), "out": str(out)}
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--model", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of a trained model.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--field", default="text", help='The field with the clean text; "prompt" is cleaned first.')

@@ -21,7 +21,7 @@ import click
 
 from training import branches, history, merges
 from training.corpus import held_out, read_jsonl, write_jsonl
-from training.stage import bar, report, whole
+from training.stage import bar, report, stage_command, whole
 from wtname import naming, words
 from wtname.errors import WtnameError
 
@@ -159,7 +159,7 @@ def _held(places: Iterable[Path]) -> set[str]:
     return held
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.argument("repos", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--list",

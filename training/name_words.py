@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 
 from training.corpus import read_jsonl
-from training.stage import report, whole
+from training.stage import report, stage_command, whole
 from wtname import naming
 from wtname.words import forms, stem
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--gold", "files", multiple=True, type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("wtname/words.txt"))
 @click.option("--least", default=3, help="Fewest names that use a word for it to be listed.")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from training.corpus import data_file, held_out, read_jsonl, write_jsonl
-from training.stage import bar, report
+from training.stage import bar, report, stage_command
 from wtname import naming
 from wtname.words import plain
 
@@ -81,7 +81,7 @@ def judged(rows: list[Row], names: dict[str, str], held: set[str]) -> Iterator[R
             yield {"text": row["text"], "name": name}
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of the data files.")
 @click.option(
     "--seeds", multiple=True, type=click.Path(path_type=Path, exists=True), help="More careful rows; repeatable."

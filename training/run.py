@@ -24,7 +24,7 @@ from typing import Any
 import click
 
 from training.presets import PRESETS, Job, Stage
-from training.stage import report, whole
+from training.stage import report, stage_command, whole
 from wtname import naming
 from wtname.models import sha256
 
@@ -170,7 +170,7 @@ def part(stages: list[Stage], first: str | None, last: str | None) -> list[Stage
     return chosen
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--preset", type=click.Choice(list(PRESETS)), required=True,
               help="tiny: minutes, to see that it works; cpu: hours on two cores; gpu: the original's.")  # fmt: skip
 @click.option("--work", type=Folder, help="Where everything is written.  [default: runs/PRESET]")

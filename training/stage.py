@@ -1,17 +1,55 @@
-"""What every stage does alike: a bar on a terminal, files that are whole or not there, one line of figures."""
+"""What every stage does alike: a bar on a terminal, files that are whole or not there, a line that says what cannot be
+read or written, one line of figures."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 from tqdm import tqdm
 
 T = TypeVar("T")
+
+
+class StageCommand(click.Command):
+    """A command that says in one line which file it could not read or write."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What the command returns. Raises ClickException for an OSError about a file."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            place = error.filename2 or error.filename
+            if not isinstance(place, (str, bytes, os.PathLike)):  # a connection, or a reader of our output that has gone
+                raise
+            raise click.ClickException(
+                f"{click.format_filename(place)} cannot be read or written ({error.strerror}); "
+                "mend that, or give another path"
+            ) from error
+
+
+def stage_command() -> Callable[[Callable[..., Any]], StageCommand]:
+    """The decorator of a stage's main function."""
+    return click.command(cls=StageCommand, context_settings={"show_default": True})
+
+
+def writable(folder: Path) -> None:
+    """Make a folder, and its parents, and see that files can be written to it: before long work, not after.
+
+    Raises OSError where they cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def bar(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:

@@ -20,7 +20,7 @@ from training.corpus import read_jsonl, write_jsonl
 from training.likeness import likeness, nameable
 from training.noise import in_context, noisy
 from training.prepare import share_said
-from training.stage import bar, report
+from training.stage import bar, report, stage_command
 from wtname import naming
 from wtname.words import Words, read_words
 
@@ -77,7 +77,7 @@ def taught(
             yield {"text": naming.shorten(rng.choice((" . ", " | ", " : ")).join(parts)), "name": name}
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option("--titles", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--commits", type=click.Path(path_type=Path, exists=True), help="Bodies with named subjects.")
 @click.option("--bodies", type=click.Path(path_type=Path, exists=True), help="Bodies named by themselves.")

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.corpus import data_file, held_out, read_jsonl
 from training.llama_folder import TOKENIZER, tokenizer_at
-from training.stage import bar, report
+from training.stage import bar, report, stage_command
 from training.vocabulary import MARKERS, complete, save_tokenizer
 from training.word_pieces import trim
 from wtname import naming
@@ -59,7 +59,7 @@ def train(lines: Iterable[str], vocab_size: int) -> Tokenizer:
     return complete(tokenizer)[0]
 
 
-@click.command(context_settings={"show_default": True})
+@stage_command()
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
