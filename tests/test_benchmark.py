@@ -83,7 +83,15 @@ def test_every_runtime_is_measured_in_turns(tmp_path: Path, monkeypatch: pytest.
         (["--gguf", "bad.gguf"], 1, "bad.gguf is not a GGUF file"),
         (["--onnx", "bad.onnx"], 1, "bad.onnx"),
         (["--torch", "."], 1, "tokenizer"),
+        (["--gguf", "bad.onnx"], 2, "bad.onnx is no .gguf file"),
+        (["--onnx", "bad.gguf"], 2, "bad.gguf is no .onnx file"),
+        (["--onnx", "."], 2, "is a directory"),
+        (["--torch", "bad.gguf"], 2, "is a file"),
         (["--gguf", "bad.gguf", "--plot", "x.gif"], 2, ".svg and .png"),
+        # Before the model is found to be none.
+        (["--gguf", "bad.gguf", "--out", "."], 2, "is a directory"),
+        (["--gguf", "bad.gguf", "--out", "bad.onnx/x.json"], 1, "bad.onnx cannot be read or written"),
+        (["--gguf", "bad.gguf", "--plot", "bad.onnx/x.svg"], 1, "bad.onnx cannot be read or written"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(

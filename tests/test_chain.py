@@ -16,11 +16,11 @@ from typing import Any
 import click
 import pytest
 
-from tests.conftest import ROOT, git, make_repository
+from tests.conftest import ROOT, git, invoke, make_repository
 from training import presets
 from training.corpus import read_jsonl, write_jsonl
 from training.presets import PRESETS, Job, Stage
-from training.run import EXAMPLES, Stamps, command, run
+from training.run import EXAMPLES, Stamps, command, main, run
 from wtname import naming
 from wtname.engine import Engine
 
@@ -168,7 +168,7 @@ def test_a_stage_that_fails_says_what_to_do_and_goes_on_once_mended(tmp_path: Pa
     (tmp_path / "train.jsonl").write_text(row[:20])
     args = ("--preset", "tiny", "--data", tmp_path, "--work", tmp_path / "work", "--until", "train_tokenizer")
     _, err = finish(*args, code=1)
-    assert "rows are {prompt, name}" in err  # the stage's own words
+    assert "train.jsonl, after row 0" in err  # the stage's own words
     assert err.splitlines()[-1].startswith("Error: train_tokenizer failed with code 1")
     (tmp_path / "train.jsonl").write_text(row)
     figures, _ = finish(*args)
@@ -178,6 +178,39 @@ def test_a_stage_that_fails_says_what_to_do_and_goes_on_once_mended(tmp_path: Pa
     assert [s["ran"] for s in figures["stages"]] == [True]
     _, err = finish(*args[:-1], "distill", "--from", "distill", code=1)
     assert err.splitlines()[-1].endswith("which is not there; go on from an earlier stage")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals, no pipes with names")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+def test_a_run_that_is_stopped_stops_its_stage_and_goes_on(sent: signal.Signals, code: int, tmp_path: Path) -> None:
+    rows = tmp_path / "train.jsonl"
+    os.mkfifo(rows)  # the stage waits for what it reads
+    args = ("--preset", "tiny", "--data", tmp_path, "--work", tmp_path / "work", "--until", "train_tokenizer")
+    # A shell starts what it runs in the background without SIGINT.
+    stopped = start(*args, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    end = time.monotonic() + 60
+    while True:
+        try:
+            pipe = os.open(rows, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:  # nobody reads
+            assert stopped.poll() is None and time.monotonic() < end, stopped.communicate()[1]
+            time.sleep(0.02)
+    os.write(pipe, b"\n")
+    os.kill(stopped.pid, sent)  # the run alone
+    try:
+        assert stopped.wait(timeout=60) == code
+        with pytest.raises(BrokenPipeError):  # nobody reads any more
+            while time.monotonic() < end:
+                os.write(pipe, b"\n")
+                time.sleep(0.02)
+    finally:
+        os.close(pipe)
+        stopped.communicate(timeout=60)
+    rows.unlink()
+    rows.write_text('{"prompt": "Fix crash on zero-width columns", "name": "fix-zero-width-crash"}\n')
+    figures, _ = finish(*args)
+    assert [stage["ran"] for stage in figures["stages"]] == [True]
 
 
 @pytest.mark.timeout(600)
@@ -218,6 +251,35 @@ def test_stages_are_checked_before_anything_runs(args: tuple[str, ...], says: st
     _, err = finish("--preset", "tiny", "--work", tmp_path / "work", *args, code=2)
     assert says in err
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "last", "says"),
+    [
+        ({"train": "", "val": "{}", "test": "{}"}, "evaluate", "train.jsonl is empty"),
+        ({"train": "{}", "test": ""}, "evaluate", "val.jsonl is missing, test.jsonl is empty"),
+        ({}, "evaluate", "train.jsonl is missing, val.jsonl is missing, test.jsonl is missing"),
+        ({}, "train_tokenizer", "train.jsonl is missing"),  # the others are not read then
+    ],
+)
+def test_a_folder_that_lacks_rows_is_said_before_anything_runs(
+    files: dict[str, str], last: str, says: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    result = invoke(main, "--preset", "tiny", "--data", tmp_path, "--work", tmp_path / "work", "--until", last)
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: --data {tmp_path}: {says}; write rows of {{prompt, name}} there\n"
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("clones", [True, False])
+def test_clones_will_do_where_a_folder_has_no_rows_to_learn_from(clones: bool, tmp_path: Path) -> None:
+    for name, text in {"train": "", "val": "", "test": "{}"}.items():
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    more = ["--clones", tmp_path] * clones
+    result = invoke(main, "--preset", "tiny", "--data", tmp_path, "--work", tmp_path / "work", *more, "--dry-run")
+    assert result.exit_code == (0 if clones else 1), result.output
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -24,7 +24,7 @@ from conftest import ROOT, invoke  # noqa: E402
 from safetensors.torch import load_file, save  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
 
-from training import distill, labels  # noqa: E402
+from training import distill, labels, train_tokenizer  # noqa: E402
 from training.batches import IGNORED, Mix, by_length, drawn  # noqa: E402
 from training.corpus import Example, encode, read_jsonl, write_jsonl  # noqa: E402
 from training.loop import Plan, share_out  # noqa: E402
@@ -477,6 +477,35 @@ def test_bad_input_gets_one_line(args: str, says: str, here: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("out", "says"), [("val.jsonl", "is a file"), ("val.jsonl/out", "val.jsonl cannot be read or written")]
+)
+def test_a_folder_that_cannot_be_written_to_is_said_before_the_work(
+    out: str, says: str, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "backward", again)
+    shutil.copy(here / "val.jsonl", tmp_path)
+    args = ("--teacher", here / "teacher", *rows_args(here), *SMALL, "--labels", "both")
+    result = run(*args, "--out", tmp_path / out)
+    assert result.exit_code in (1, 2) and says in result.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["val.jsonl"]  # no labels, no checkpoint
+
+
+def test_without_a_teacher_the_tokenizer_is_the_one_that_its_stage_writes(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not that of an export, which may be of another model."""
+    monkeypatch.chdir(tmp_path)
+    args = ("--train", here / "train.jsonl", *SMALL, "--epochs", "0.1")
+    tokenizer_of(tmp_path / "models", 300)
+    result = run(*args)
+    assert result.exit_code == 2 and "no tokenizer at models/tokenizer; give --tokenizer" in result.stderr
+    assert invoke(train_tokenizer.main, "--rows", here / "train.jsonl", "--vocab-size", 320).exit_code == 0
+    done(*args)
+    made = tmp_path / "models" / "student" / "tokenizer.json"
+    assert made.read_bytes() == (tmp_path / "models" / "tokenizer" / "tokenizer.json").read_bytes()
+
+
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
@@ -494,7 +523,10 @@ def test_labels_adds_name_and_surety_in_order(here: Path, tmp_path: Path) -> Non
     assert all(-3 < r["sure"] <= 0 for r in named[:-1])
     assert named[-1]["name"] == "" or named[-1]["sure"] < 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "rows.jsonl"]
-    result = invoke(labels.main, *args[:2], *args[4:], tmp_path / "rows.jsonl")
+    before = (tmp_path / "out.jsonl").read_bytes()
+    assert invoke(labels.main, *args[:2], *args[4:], tmp_path / "rows.jsonl").exit_code == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == before  # "prompt" is what these rows have
+    result = invoke(labels.main, *args, "--field", "text", tmp_path / "rows.jsonl")
     assert result.exit_code == 1 and "row 1: no 'text'" in result.stderr
 
 

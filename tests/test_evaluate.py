@@ -111,6 +111,7 @@ def test_people_are_compared_where_they_have_named(scorer: Path, refs: Path, tmp
     found = rows_of(run("--no-baselines", "--gguf", models.PACKAGED, "--scorer", scorer, tmp_path / "own.jsonl"))
     assert list(found) == [(model, "own"), (evaluate.PEOPLE, "own")]
     assert found[evaluate.PEOPLE, "own"]["exact"] == 0
+    assert list(rows_of(run("--no-baselines", tmp_path / "own.jsonl"))) == [(evaluate.PEOPLE, "own")]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,7 @@ def test_other_runtimes_name_as_llama_cpp_does(scorer: Path, refs: Path, tmp_pat
         ('{"prompt": "a", "refs": []}\n', "row 1"),
         ("[]\n", "row 1"),
         ('{"id": 1, "prompt": "a", "name": "fix-a"}\n' * 2, "an id twice"),
+        ('{"prompt": "a", "name": "fix-a", "branch": 1}\n', "row 1"),
     ],
 )
 def test_a_file_that_is_no_good_is_one_line(text: str, why: str, scorer: Path, tmp_path: Path) -> None:
@@ -186,6 +188,38 @@ def test_a_model_that_is_none_is_one_line(scorer: Path, refs: Path, tmp_path: Pa
     (tmp_path / "bad.gguf").write_bytes(b"GGUF and no more")
     result = run("--gguf", tmp_path / "bad.gguf", "--no-baselines", "--scorer", scorer, refs)
     assert result.exit_code == 1 and "bad.gguf" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "why"),
+    [
+        (["--no-baselines"], 2, "nothing to score"),
+        (["--gguf", "bad.onnx"], 2, "bad.onnx is no .gguf file"),
+        (["--onnx", models.PACKAGED], 2, f"{models.PACKAGED} is no .onnx file"),
+        (["--onnx", "."], 2, "is a directory"),
+        (["--torch", "bad.onnx"], 2, "is a file"),
+        (["--teacher", "bad.onnx"], 2, "is a file"),
+        # Before the model is found to be none.
+        (["--onnx", "bad.onnx", "--plot", "bad.onnx/x"], 1, "bad.onnx/x cannot be read or written"),
+        (["--onnx", "bad.onnx", "--branches", "cut.jsonl"], 1, "cut.jsonl, after row 1"),
+        (["--onnx", "bad.onnx", "--branches", "list.jsonl"], 1, "list.jsonl, after row 1: not an object"),
+        (["--onnx", "bad.onnx", "--branches", "odd.jsonl"], 1, "odd.jsonl, row 2: prompt, branch and name are strings"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line_before_the_work(
+    args: list[object], code: int, why: str, refs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "bad.onnx": "nothing of the kind", "cut.jsonl": '{"prompt": "x"}\n{"prompt": "Fix', "list.jsonl": "[1, 2]\n",
+        "odd.jsonl": '{"prompt": "x"}\n{"prompt": ["x"], "branch": "x"}\n',
+    }  # fmt: skip
+    for name, text in files.items():
+        Path(name).write_text(text)
+    result = run(*args, refs)
+    assert result.exit_code == code and result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert why in last and (code == 2 or len(result.stderr.splitlines()) == 1), result.stderr
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,19 @@ def test_a_folder_that_is_no_good_is_one_line(student: Path, tmp_path: Path, fau
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("rows", ["folder", "[1]\n", '{"prompt": 1}\n', '{"name": "fix-x"}\n', '{"prompt": "Fix'])
+def test_prompts_that_cannot_be_read_are_one_line(student: Path, tmp_path: Path, rows: str) -> None:
+    prompts = tmp_path / "prompts"
+    if rows == "folder":
+        prompts.mkdir()
+    else:
+        prompts.write_text(rows)
+    code, figures, error = export("--student-dir", student, "--out", tmp_path / "out", "--prompts", prompts)
+    assert (code, figures) == (1, None)
+    assert error.startswith(f"Error: {prompts}, ") and len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_query_is_permuted_to_interleaved_pairs() -> None:
     weight = np.arange(8.0)[:, None]
     assert export_gguf.permute(weight, heads=2)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]

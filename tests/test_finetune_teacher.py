@@ -147,6 +147,46 @@ def test_a_written_folder_takes_the_place_of_another(base: Path, tmp_path: Path)
     assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (None, end, end)
 
 
+@pytest.mark.parametrize("there", ["an empty folder", "a model", "a link to one"])
+def test_a_teacher_replaces_an_earlier_one(there: str, base: Path, rows: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ("elsewhere" if there == "a link to one" else "teacher")
+    if there == "an empty folder":
+        folder.mkdir()
+    else:
+        shutil.copytree(base, folder)
+        (folder / "of-old.json").touch()
+    if not (tmp_path / "teacher").exists():
+        (tmp_path / "teacher").symlink_to("elsewhere")
+    tune("--base", base, "--train", rows, "--out", tmp_path / "teacher", "--max-steps", 1)
+    assert (tmp_path / "teacher" / "tokenizer_config.json").exists() and not (folder / "of-old.json").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", "teacher", folder.name}
+
+
+@pytest.mark.parametrize(
+    ("files", "out", "says"),
+    [
+        (["teacher"], "teacher", "teacher is a file"),
+        (["teacher/student/config.json"], "teacher", "(student)"),
+        (["teacher/config.json", "teacher/model.safetensors", "teacher/notes.txt"], "teacher", "(notes.txt)"),
+        (["teacher/package.json", "teacher/weights.safetensors"], "teacher", "(package.json, weights.safetensors)"),
+        (["teacher/config.json", "teacher/package.json"], "teacher", "(config.json, package.json)"),
+        (["file"], "file/teacher", "file cannot be read or written"),
+    ],
+)
+def test_what_is_no_model_is_not_replaced(
+    files: list[str], out: str, says: str, base: Path, rows: Path, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("precious")
+    before = sorted(tmp_path.rglob("*"))
+    result = invoke("--base", base, "--train", rows, "--out", tmp_path / out, "--max-steps", 1)
+    assert result.exit_code == 1, result.output
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: ") and says in line and "give another" in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_transformers_reads_the_merged_teacher(tuned: Path) -> None:
     assert {f.name for f in tuned.iterdir()} >= {
         "config.json",
@@ -316,11 +356,13 @@ BAD_ROWS = {
         (["--base", "nowhere/at-all"], "--from-scratch --tokenizer FOLDER"),
         (["--base", "empty"], "--from-scratch --tokenizer FOLDER"),
         (["--base", "damaged.gguf"], "--from-scratch --tokenizer FOLDER"),
+        (["--base", "empty.jsonl"], "empty.jsonl is a file and no .gguf"),
         (["--base", "word-pieces"], "no byte-level BPE"),
         (["--base", str(packaged.PACKAGED)], "is a prefix LM"),
         (["--base", "both-ways"], "is a prefix LM"),
         (["--from-scratch"], "needs --tokenizer"),
         (["--from-scratch", "--tokenizer", "empty", "--hidden", "100"], "heads of an even size"),
+        (["--train", "data/train.jsonl"], "make rows with: python -m training.generate_data"),
         *[(["--train", name], name) for name in BAD_ROWS],
     ],
 )

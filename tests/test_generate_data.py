@@ -150,6 +150,7 @@ def test_exactly_the_good_examples_get_in(stage: Stage) -> None:
         asked = at.asked.copy()
         again = stage.figures(at, "--timeout", 3)
         assert at.asked == asked and again["api"]["came"] == {} and again["dropped"] == figures["dropped"]
+        assert again["api"]["tokens"] == {"in": 0, "out": 0}  # of this run, as all the others
         assert before == [(stage.out / f"{name}.jsonl").read_bytes() for name in splits.SHARES]
 
 
@@ -257,6 +258,29 @@ def test_a_killed_run_goes_on_where_it_was(stage: Stage) -> None:
         assert sum(at.asked.values()) == 4
 
 
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["--out", "{file}/x"], 1, "{file}/x cannot be read or written"),
+        (["--out", "{kept}"], 1, "api.jsonl cannot be read or written"),
+        (["--label", "{todo}", "--out-labels", "{file}/x.jsonl"], 1, "{file} cannot be read or written"),
+        (["--label", "{todo}", "--out-labels", "{kept}"], 2, "is a directory"),
+        (["--label", "{todo}", "--out-labels", "{folder}/data/../data/api.jsonl"], 2, "give another file"),
+        (["--label", "{file}"], 1, "{file} has no prompts to name"),
+    ],
+)
+def test_what_could_not_be_kept_is_not_asked_for(stage: Stage, args: list[str], code: int, told: str) -> None:
+    places = {"folder": stage.folder, "file": stage.folder / "written.jsonl", "kept": stage.folder / "kept"}
+    places["kept"].mkdir()
+    (places["kept"] / "api.jsonl").symlink_to("nowhere/api.jsonl")
+    places["todo"] = lines(stage.folder / "todo.jsonl", [{"prompt": "Fix the gauge"}])
+    with Misbehaving(a=[gives(good(0))], label=[names(i0="fix-gauge")]) as at:
+        result = stage.run(at, *(arg.format(**places) for arg in args), code=code)
+        assert not at.asked
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert told.format(**places) in line and not result.stdout
+
+
 def test_the_dry_run_says_what_it_would_take_and_asks_for_nothing(stage: Stage) -> None:
     with Misbehaving(a=[gives(good(0))]) as at:
         result = stage.run(at, "--dry-run", "--api", 7, key=None)
@@ -272,15 +296,20 @@ def test_the_dry_run_says_what_it_would_take_and_asks_for_nothing(stage: Stage) 
         ([], "", None, ("OPENAI_API_KEY", "--skip-api")),
         ([], "sk-\u2026", None, ("OPENAI_API_KEY",)),
         ([], KEY, "localhost:8000", ("http://",)),
+        ([], KEY, "http://host:port/v1", ("OPENAI_BASE_URL", "'port'")),
+        ([], KEY, "http://[::", ("OPENAI_BASE_URL", "http://HOST:PORT")),
         (["--label", "{seeds}", "--skip-api"], KEY, None, ("--label",)),
         (["--skip-api", "--held-out", "{folder}"], None, None, ("val_*.jsonl",)),
         (["--categories", "{empty}"], KEY, None, ("no categories",)),
+        (["--categories", "{latin}"], KEY, None, ("latin.txt is not in UTF-8",)),
     ],
 )
 def test_wrong_usage_is_told_in_a_line(
     stage: Stage, args: list[str], key: str | None, url: str | None, told: tuple[str, ...]
 ) -> None:
     places = {"seeds": stage.folder / "seeds.jsonl", "folder": stage.folder, "empty": stage.folder / "written.jsonl"}
+    places["latin"] = stage.folder / "latin.txt"
+    places["latin"].write_bytes("Änderungen\n".encode("latin-1"))
     args = stage.command(None, *(arg.format(**places) for arg in args))
     env = {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url}
     result = CliRunner().invoke(generate_data.main, args, env=env, catch_exceptions=False)

@@ -545,7 +545,8 @@ def test_git_that_complains_at_length_does_not_hang(shop: Path) -> None:
         (["shop", "--limit", "0"], 2, "0 is not in the range"),
         (["shop", "--list", "missing.txt"], 2, "'missing.txt' does not exist"),
         (["shop", "--held-out", "."], 2, "no val_*.jsonl in ."),
-        (["shop", "--held-out", "bad"], 1, "bad holds rows that are no prompts to leave out"),
+        (["shop", "--held-out", "bad"], 1, "val_x.jsonl, after row 0: "),
+        (["shop", "--list", "nul.txt"], 2, "no path to a repository"),
         (["shop", "--out", "file/out"], 1, "file"),
     ],
 )
@@ -555,6 +556,7 @@ def test_wrong_usage_is_told(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "val_x.jsonl").write_text("{")
+    (tmp_path / "nul.txt").write_text("src/\0shop\n")
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(mine_history.main, args)
     assert (result.exit_code, "Traceback" in result.output) == (code, False)

@@ -130,10 +130,14 @@ def test_only_a_byte_level_bpe_can_be_completed() -> None:
     [
         ([], "give --rows FILE or --data FOLDER"),
         (["--rows", "rows.jsonl", "--vocab-size", "100"], "has no room"),
-        (["--rows", "bad.jsonl"], "rows are {prompt, name}"),
-        (["--rows", "cut.jsonl"], "rows are {prompt, name}"),
-        (["--rows", "list.jsonl"], "rows are {prompt, name}"),
-        (["--rows", "null.jsonl"], "rows are {prompt, name}"),
+        (["--rows", "rows.jsonl", "--rows", "bad.jsonl"], "bad.jsonl, row 1: no 'name'"),
+        (["--rows", "cut.jsonl"], "cut.jsonl, after row 0"),
+        (["--rows", "list.jsonl"], "list.jsonl, after row 1: not an object"),
+        (["--rows", "null.jsonl"], "null.jsonl, row 1: no 'prompt'"),
+        (["--rows", "half.jsonl"], "a name cannot be used"),
+        (["--rows", "none.jsonl"], "no rows to learn from in none.jsonl"),
+        (["--data", "data"], "data has no bodies_gold.jsonl, titles_raw.jsonl, commits_raw.jsonl"),
+        (["--rows", "rows.jsonl", "--pieces", "data"], "no tokenizer at data"),
     ],
 )
 def test_bad_input_is_said_in_one_line(
@@ -145,9 +149,14 @@ def test_bad_input_is_said_in_one_line(
     Path("cut.jsonl").write_text('{"prompt": "x", "na')
     Path("list.jsonl").write_text("[1]\n")
     Path("null.jsonl").write_text('{"prompt": null, "name": "fix-x"}\n')
+    Path("half.jsonl").write_text('{"prompt": "x", "name": "fix-\\ud83d"}\n')  # of a surrogate pair
+    Path("none.jsonl").write_text("\n")
+    corpus.write_jsonl(Path("data", "titles_gold.jsonl"), [ROWS[0]])
+    corpus.write_jsonl(Path("data", "written.jsonl"), [ROWS[0]])
     result = CliRunner().invoke(train_tokenizer.main, [*args, "--out", "out"])
     assert result.exit_code in (1, 2)
-    assert says in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: ") and says in last
     assert not Path("out").exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from training.backends import search_at
-from training.corpus import read_jsonl
+from training.corpus import rows_with
 from training.stage import bar
 from wtname import naming
 from wtname.search import Search
@@ -17,12 +17,9 @@ from wtname.search import Search
 def spread(path: Path, count: int) -> list[str]:
     """`count` prompts of a file of {prompt}, evenly spread over it; fewer where it has fewer.
 
-    Raises click.ClickException where it has none.
+    Raises click.ClickException where it has none, or cannot be read.
     """
-    try:
-        prompts = [row["prompt"] for row in read_jsonl(path)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(f"{path} is not a file of {{prompt}} lines ({error!r})") from error
+    prompts = [row["prompt"] for row in rows_with(path, "prompt")]
     prompts = [prompt for prompt in prompts if naming.content(naming.clean(prompt))]
     if not prompts:
         raise click.ClickException(f"{path} has no prompt that names a task; give --prompts another file")

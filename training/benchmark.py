@@ -21,7 +21,8 @@ from typing import Any
 
 import click
 
-from training.stage import bar, report, stage_command, whole
+from training.namers import suffixed
+from training.stage import bar, report, stage_command, whole, writable
 from wtname import naming
 from wtname.bench import PROMPTS, percentiles
 
@@ -126,18 +127,21 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-File = click.Path(path_type=Path, exists=True)
+Model = click.Path(path_type=Path, exists=True, dir_okay=False)
+Folder = click.Path(path_type=Path, exists=True, file_okay=False)
+Written = click.Path(path_type=Path, dir_okay=False)
 
 
 @stage_command()
-@click.option("--gguf", multiple=True, type=File, help="A file for llama.cpp; repeatable.")
-@click.option("--onnx", multiple=True, type=File, help="A file of training.export_gguf --format onnx; repeatable.")
-@click.option("--torch", "folders", multiple=True, type=File, help="A folder of transformers; repeatable.")
+@click.option("--gguf", multiple=True, type=Model, callback=suffixed, help="A file for llama.cpp; repeatable.")
+@click.option("--onnx", multiple=True, type=Model, callback=suffixed,
+              help="A file of training.export_gguf --format onnx; repeatable.")  # fmt: skip
+@click.option("--torch", "folders", multiple=True, type=Folder, help="A folder of transformers; repeatable.")
 @click.option("--n", default=50, type=click.IntRange(1), help="Names in a round.")
 @click.option("--rounds", default=3, type=click.IntRange(1))
 @click.option("--threads", default=1, type=click.IntRange(1))
-@click.option("--out", type=click.Path(path_type=Path), help="Write the figures to this JSON file too.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw them: FILE.svg or FILE.png.")
+@click.option("--out", type=Written, help="Write the figures to this JSON file too.")
+@click.option("--plot", type=Written, help="Draw them: FILE.svg or FILE.png.")
 def main(
     *, gguf: tuple[Path, ...], onnx: tuple[Path, ...], folders: tuple[Path, ...], n: int, rounds: int, threads: int,
     out: Path | None, plot: Path | None,
@@ -148,6 +152,8 @@ def main(
         raise click.UsageError("nothing to measure; give --gguf, --onnx or --torch a model")
     if plot and plot.suffix not in (".svg", ".png"):
         raise click.UsageError(f"--plot draws .svg and .png, not {plot.name}")
+    for file in filter(None, (out, plot)):
+        writable(file.parent)
     seen: dict[Path, list[dict[str, Any]]] = {path: [] for _, path in models}
     for _, (_, path) in bar(list(itertools.product(range(rounds), models)), "benchmark"):
         seen[path].append(measure_apart(path, n, threads))

@@ -25,8 +25,8 @@ from tokenizers import Tokenizer
 from training.batches import by_length
 from training.copy_model import CopyTeacher, load_teacher
 from training.copy_names import rows_of, samples
-from training.labels import Named, Namer, label
-from training.likeness import agreed
+from training.labels import FIELD, Named, Namer, label
+from training.likeness import WORDS, agreed
 from training.llama_folder import TOKENIZER, is_llama
 from training.stage import report, stage_command
 from wtname.models import sha256
@@ -79,17 +79,17 @@ def drawn_by(drawers: Sequence[Drawer], texts: Sequence[str], count: int, seed: 
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--samples", "count", default=24, type=click.IntRange(min=2), help="Names to draw from each teacher.")
-@click.option("--field", default="text", help='The field with the clean text; "prompt" is cleaned first.')
+@click.option("--field", help=FIELD)
 @click.option("--limit", default=0, help="Stop after so many rows; 0 takes all.")
 @click.option("--batch-tokens", default=5000, help="For 24 samples; fewer where there are more.")
-@click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
+@click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=WORDS)
 @click.option("--seed", default=1)
 @click.option("--jobs", default=1, type=click.IntRange(min=1), help="Processes that compare what was drawn; for a GPU.")
 @click.option("--cpu", is_flag=True, help="Stay on the CPU where a GPU is at hand.")
 @click.argument("rows", type=click.Path(path_type=Path, exists=True))
 def main(
-    *, models: tuple[Path, ...], out: Path, count: int, field: str, limit: int, batch_tokens: int, words_path: Path,
-    seed: int, jobs: int, cpu: bool, rows: Path,
+    *, models: tuple[Path, ...], out: Path, count: int, field: str | None, limit: int, batch_tokens: int,
+    words_path: Path, seed: int, jobs: int, cpu: bool, rows: Path,
 ) -> None:  # fmt: skip
     """Add "name" and "sure" (log of its mean likeness to all samples) to the rows of a file."""
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"

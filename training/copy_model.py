@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import click
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from training.llama_folder import TOKENIZER, tokenizer_at
 
 CLS, SEP, PADDING = 101, 102, 0
 MAX_SOURCE, MAX_NAME = 128, 16
+# What loading weights raises where they are not there, damaged or another model's.
+NO_MODEL = (OSError, KeyError, RuntimeError, SafetensorError)
 
 
 class EncoderLayer(nn.Module):
@@ -151,8 +155,17 @@ class CopyTeacher(nn.Module):
 
 
 def load_encoder(model: CopyTeacher, folder: Path) -> None:
-    """Copy the weights of a BERT checkpoint of the same sizes into the model's encoder."""
-    t = load_file(folder / "model.safetensors")
+    """Copy the weights of a BERT checkpoint of the same sizes into the model's encoder. Raises ClickException where the
+    folder holds none."""
+    try:
+        _copy_encoder(model, load_file(folder / "model.safetensors"))
+    except NO_MODEL as error:
+        raise click.ClickException(
+            f"{folder} holds no encoder of these sizes; give the folder of all-MiniLM-L6-v2 or its like"
+        ) from error
+
+
+def _copy_encoder(model: CopyTeacher, t: dict[str, Tensor]) -> None:
     with torch.no_grad():
         model.words.weight.copy_(t["embeddings.word_embeddings.weight"])
         model.pieces.weight.copy_(model.words.weight[model.vocab])
@@ -179,8 +192,13 @@ def word_pieces(folder: Path) -> Tokenizer:
 
 
 def load_teacher(folder: Path) -> tuple[CopyTeacher, Tokenizer]:
-    """A trained copying teacher and its tokenizer."""
-    tensors = load_file(folder / "model.safetensors")
-    model = CopyTeacher(tensors["words.weight"].shape[0], tensors["vocab"].tolist())
-    model.load_state_dict(tensors)
+    """A trained copying teacher and its tokenizer. Raises ClickException where the folder holds none."""
+    try:
+        tensors = load_file(folder / "model.safetensors")
+        model = CopyTeacher(tensors["words.weight"].shape[0], tensors["vocab"].tolist())
+        model.load_state_dict(tensors)
+    except NO_MODEL as error:
+        raise click.ClickException(
+            f"{folder} holds no copying teacher; train one with training.copy_teacher"
+        ) from error
     return model.eval(), word_pieces(folder)

@@ -25,7 +25,7 @@ from torch import Tensor
 from training.batches import by_length, drawn, padded
 from training.copy_model import CopyTeacher, load_encoder, load_teacher, word_pieces
 from training.copy_names import Row, greedy, rows_of
-from training.labels import Named, label
+from training.labels import FIELD, Named, label
 from training.loop import Checkpoint, Plan, fit, launched
 from training.rows import examples, mixed
 from training.stage import StageCommand, report, whole
@@ -120,10 +120,10 @@ def teacher_from(
 @main.command(name="label", cls=StageCommand, context_settings={"show_default": True})
 @click.option("--model", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--field", default="text", help='The field with the clean text; "prompt" is cleaned first.')
+@click.option("--field", help=FIELD)
 @click.option("--limit", default=0, help="Stop after so many rows; 0 takes all.")
 @click.argument("rows", type=click.Path(path_type=Path, exists=True))
-def label_rows(*, model: Path, out: Path, field: str, limit: int, rows: Path) -> None:
+def label_rows(*, model: Path, out: Path, field: str | None, limit: int, rows: Path) -> None:
     """Add "name" and "sure" (mean log-probability) to the rows of a file."""
     teacher, tokenizer = load_teacher(model)
 

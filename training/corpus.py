@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 from tokenizers import Tokenizer
 
@@ -23,12 +25,36 @@ class Example(NamedTuple):
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file, gzipped or not."""
+    """The objects of a JSON Lines file, gzipped or not. Raises ValueError or OSError where it is none."""
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                if line.strip():
+                    yield json.loads(line)
+    except (EOFError, zlib.error) as error:  # click takes an EOFError for a person who has gone
+        raise ValueError(f"the file is cut off or damaged ({error})") from error
+
+
+def rows_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The file's rows, numbered from 1. Raises ClickException where one is no JSON object."""
+    number = 0
+    try:
+        for number, row in enumerate(read_jsonl(path), 1):
+            if not isinstance(row, dict):
+                raise ValueError("not an object")
+            yield number, row
+    except (ValueError, OSError) as error:
+        raise click.ClickException(f"{path}, after row {number}: {error}; mend or remove that row") from None
+
+
+def rows_with(path: Path, *fields: str) -> Iterator[dict[str, Any]]:
+    """The file's rows. Raises ClickException where one is no JSON object or lacks a field, which is to be a string."""
+    for number, row in rows_in(path):
+        for field in fields:
+            if not isinstance(row.get(field), str):
+                raise click.ClickException(f"{path}, row {number}: no {field!r}; mend or remove that row")
+        yield row
 
 
 def data_file(folder: Path, stem: str) -> Path:
@@ -53,9 +79,11 @@ def mix_part(text: str) -> tuple[Path, float]:
     return Path(path), float(weight)
 
 
-def held_out(data: Path) -> set[str]:
-    """The cleaned texts of the validation prompts, which no training file may hold."""
-    return {naming.clean(row["prompt"]).text for path in sorted(data.glob("val_*.jsonl")) for row in read_jsonl(path)}
+def held_out(place: Path) -> set[str]:
+    """The cleaned texts of prompts that no training file may hold: those of a folder's val_*.jsonl, or of one file.
+    Raises ClickException where a row has no prompt."""
+    files = sorted(place.glob("val_*.jsonl")) if place.is_dir() else [place]
+    return {naming.clean(row["prompt"]).text for path in files for row in rows_with(path, "prompt")}
 
 
 class Packed(NamedTuple):

@@ -2,7 +2,7 @@
 
     python -m training.distill --teacher models/teacher-merged --train data/train.jsonl --val data/val.jsonl \\
         --out models/student
-    python -m training.distill --tokenizer models/tokenizer.json --out models/student --minutes 60 \\
+    python -m training.distill --tokenizer models/tokenizer --out models/student --minutes 60 \\
         --mix data/train/taught.jsonl:1 --mix data/train/gold_titles.jsonl:2
     accelerate launch -m training.distill ...
 
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from training.batches import Mix
 from training.checkpoints import folder_of, forget, recipe
+from training.copy_model import load_teacher
 from training.corpus import Example, Packed, encode
 from training.grid import OnGrid, snapped
 from training.inherit import inherit
@@ -36,8 +37,8 @@ from training.model import EncoderDecoder, Shape, Student, load, save
 from training.noise import Noise
 from training.objective import Objective, exact_match, optimizers, validation_loss
 from training.rows import examples, mixed, packed, texts_in
-from training.stage import report, stage_command
-from training.states import states_of, teacher_at
+from training.stage import report, stage_command, writable
+from training.states import states_of
 from wtname import naming
 from wtname.engine.pointer import MOST
 
@@ -46,8 +47,8 @@ CHAIN = {"teacher": Path("models/teacher-merged"), "train": (Path("data/train.js
 
 
 def tokenizer_from(given: Path | None, folders: list[Path | None]) -> tuple[Path, Tokenizer]:
-    """The tokenizer that is given, or that of the first folder which has one, or models/tokenizer.json."""
-    tried = [given] if given else [*filter(None, folders), Path("models/tokenizer.json")]
+    """The tokenizer that is given, or that of the first folder which has one, or models/tokenizer."""
+    tried = [given] if given else [*filter(None, folders), Path("models/tokenizer")]
     tried = [path / "tokenizer.json" if path.is_dir() else path for path in tried]
     path = next((path for path in tried if path.exists()), None)
     if path is None:
@@ -87,7 +88,7 @@ def student_from(
         raise click.UsageError(f"--student-hidden {shape.hidden} is no even multiple of --student-heads {shape.heads}")
     if encoder:
         # The states are there before the name: the decoder may see all of them.
-        return inherit(*teacher_at(encoder), tokenizer, replace(shape, prefix=prefix is not False), dropout)
+        return inherit(*load_teacher(encoder), tokenizer, replace(shape, prefix=prefix is not False), dropout)
     model = Student(replace(shape, prefix=bool(prefix)), dropout)
     if embeddings:
         vectors = np.load(embeddings)
@@ -144,9 +145,10 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
 @click.option("--unlabelled", multiple=True, type=click.Path(path_type=Path, exists=True),
               help="Rows of {prompt}, {text} or {subject, body} for the teacher to name; repeatable.")  # fmt: skip
 @click.option("--least-sure", default=-0.6, help="Mean log-probability below which a teacher's name is dropped.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("models/student"))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False, writable=True), default=Path("models/student"))
 @click.option("--tokenizer", type=click.Path(path_type=Path, exists=True),
-              help="A tokenizer.json or its folder; that of the teacher or of --init by default.")  # fmt: skip
+              help="A tokenizer.json or its folder.  [default: that of --teacher or --init, "
+                   "else models/tokenizer]")  # fmt: skip
 @click.option("--init", type=click.Path(path_type=Path, exists=True), help="Start from this model, in its shape.")
 @click.option("--embeddings", type=click.Path(path_type=Path, exists=True), help="Start from these vectors (.npy).")
 @click.option("--student-layers", "layers", default=4, help="6 where 4 do not learn enough.")
@@ -211,6 +213,7 @@ def main(command: click.Context, **options: Any) -> None:
     teacher = load(o.teacher) if o.teacher and o.alpha else None
     if teacher:
         check_teacher(o.teacher, teacher, tokenizer)
+    writable(o.out.parent)  # for the checkpoints and the teacher's names too
     parts, said = parts_of(o, tokenizer, accelerator)
     val = examples(o.val) if o.val else []
     if o.val and not val:

@@ -1,6 +1,6 @@
 """Vectors for the student's vocabulary to start from: those of a pretrained encoder's word pieces, in fewer dimensions.
 
-python -m training.embeddings --encoder models/minilm --tokenizer models/tokenizer.json --out models/embeddings.npy
+python -m training.embeddings --encoder models/minilm --tokenizer models/tokenizer/tokenizer.json
 """
 
 from __future__ import annotations

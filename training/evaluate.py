@@ -20,9 +20,9 @@ from typing import Any
 import click
 
 from training import breakdown, namers, scoring
-from training.corpus import read_jsonl
-from training.namers import Answer
-from training.stage import report, stage_command
+from training.corpus import read_jsonl, rows_in
+from training.namers import Answer, suffixed
+from training.stage import report, stage_command, writable
 from wtname import naming
 from wtname.errors import ModelError
 
@@ -55,7 +55,8 @@ def read_refs(path: Path, limit: int = 0) -> list[Row]:
     try:
         for at, row in enumerate(read_jsonl(path)):
             refs = row["refs"] if "refs" in row else [row["name"]]
-            if not (isinstance(row["prompt"], str) and refs and all(isinstance(ref, str) for ref in refs)):
+            said = (row["prompt"], row.get("branch") or "", row.get("human") or "", *refs)
+            if not (refs and all(isinstance(text, str) for text in said)):
                 raise TypeError("a prompt and names are wanted")
             rows.append({**row, "id": str(row.get("id", at)), "refs": refs})
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -71,11 +72,16 @@ def read_refs(path: Path, limit: int = 0) -> list[Row]:
 
 
 def people(rows: Sequence[Row], files: Sequence[Path]) -> dict[str, str]:
-    """By id, what the people's own branch is as a name, where a row, or a row of `files` with its prompt, has one."""
+    """By id, what the people's own branch is as a name, where a row, or a row of `files` with its prompt, has one.
+
+    Raises ClickException for a file that cannot be read.
+    """
     wanted = {row["prompt"] for row in rows}
     chosen: dict[str, Row] = {}
     for path in files:
-        for row in read_jsonl(path):
+        for number, row in rows_in(path):
+            if not all(isinstance(row.get(key) or "", str) for key in ("prompt", "branch", "name")):
+                raise click.ClickException(f"{path}, row {number}: prompt, branch and name are strings; mend that row")
             if row.get("prompt") in wanted:
                 chosen.setdefault(row["prompt"], row)
     out = {}
@@ -156,15 +162,15 @@ def _namers(
     return found
 
 
-File = click.Path(path_type=Path, exists=True)
-Script = click.Path(path_type=Path, exists=True, dir_okay=False)
+File = click.Path(path_type=Path, exists=True, dir_okay=False)
+Folder = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @stage_command()
-@click.option("--gguf", multiple=True, type=File, help="A model for llama.cpp; repeatable.")
-@click.option("--onnx", multiple=True, type=File, help="A model for ONNX Runtime; repeatable.")
-@click.option("--torch", "folders", multiple=True, type=File, help="A folder of transformers; repeatable.")
-@click.option("--teacher", multiple=True, type=File, help="A copying teacher's folder; repeatable.")
+@click.option("--gguf", multiple=True, type=File, callback=suffixed, help="A model for llama.cpp; repeatable.")
+@click.option("--onnx", multiple=True, type=File, callback=suffixed, help="A model for ONNX Runtime; repeatable.")
+@click.option("--torch", "folders", multiple=True, type=Folder, help="A folder of transformers; repeatable.")
+@click.option("--teacher", multiple=True, type=Folder, help="A copying teacher's folder; repeatable.")
 @click.option("--baselines/--no-baselines", default=True, help="Words picked, slug of the first words, YAKE.")
 @click.option(
     "--branches",
@@ -172,7 +178,7 @@ Script = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=File,
     help="Rows of {prompt, branch}, and {name} where it is in our form: score people's own branches too.",
 )
-@click.option("--scorer", type=Script, help="A script with a function `score`, in place of training/scoring.py.")
+@click.option("--scorer", type=File, help="A script with a function `score`, in place of training/scoring.py.")
 @click.option("--limit", default=0, help="Take so many rows of each file, evenly spread; 0: all.")
 @click.option("--detail/--no-detail", default=True, help="Print scores by type, kind and length too.")
 @click.option("--worst", default=0, help="Show so many of the lowest-scoring names of each namer.")
@@ -186,6 +192,11 @@ def main(
     """Print a row for each namer and file of {id, prompt, refs} or {prompt, name}."""
     score: Score = load_scorer(scorer) if scorer else scoring.score
     files = {_label(path, refs): read_refs(path, limit) for path in refs}
+    branched = {file: people(rows, branches) for file, rows in files.items()}
+    if not (gguf or onnx or folders or teacher or baselines or any(branched.values())):
+        raise click.UsageError("nothing to score; give --gguf, --onnx, --torch or --teacher a model")
+    if plot:
+        writable(plot)
     results: list[dict[str, Any]] = []
     print(f"{'namer':34} {'file':22} {'n':>5} " + " ".join(f"{c:>8}" for c in COLUMNS) + "   ms P50")
     with ExitStack() as stack:
@@ -198,7 +209,7 @@ def main(
             ids = [row["id"] for row in rows]
             answers = {label: dict(zip(ids, namer(prompts))) for label, namer in asked.items()}
             parts = {file: (rows, answers)}
-            if human := people(rows, branches):
+            if human := branched[file]:
                 own = {**answers, PEOPLE: {at: Answer(name) for at, name in human.items()}}
                 part = [row for row in rows if row["id"] in human]
                 # A namer is only compared with people where people have named.

@@ -29,7 +29,7 @@ from training.checkpoints import folder_of, forget, recipe
 from training.corpus import Example
 from training.llama_folder import has_encoder, tokenizer_at
 from training.rows import examples
-from training.stage import report, stage_command
+from training.stage import report, stage_command, writable
 from training.vocabulary import complete, save_tokenizer
 from wtname import gguf_header, naming
 from wtname.engine import ENCODER_KEY, POINTER_KEY, PREFIX_KEY
@@ -163,8 +163,27 @@ def from_nothing(tokenizer: Tokenizer, *, layers: int, hidden: int, heads: int, 
     return LlamaForCausalLM(config)
 
 
+def refuse_other(out: Path) -> None:
+    """See that a model can take the place of what is at `out`: nothing, an empty folder or an earlier model.
+
+    Raises ClickException where it is anything else, OSError where nothing can be written beside it.
+    """
+    if out.exists() and not out.is_dir():
+        raise click.ClickException(f"{out} is a file and would be replaced; give another --out, or move it away")
+    there = sorted(out.iterdir()) if out.is_dir() else []
+    other = [path for path in there if path.suffix not in (".json", ".safetensors") or not path.is_file()]
+    whole = {"config.json", ".safetensors"} <= {part for path in there for part in (path.name, path.suffix)}
+    if there and (other or not whole):
+        names = ", ".join(path.name for path in (other or there)[:3])
+        raise click.ClickException(
+            f"{out} holds what is no model ({names}) and would be replaced; give another --out, or move that away"
+        )
+    writable(out.resolve().parent)
+
+
 def write(model: PreTrainedModel, tokenizer: Tokenizer, out: Path) -> None:
     """Put model and tokenizer into `out`, in place of what was there, once both are whole."""
+    out = out.resolve()  # a link goes on to show where the model is
     end = tokenizer.token_to_id(naming.END)
     for config in (model.config, model.generation_config):
         config.bos_token_id, config.eos_token_id, config.pad_token_id = None, end, end
@@ -201,7 +220,10 @@ def score(rows: list[Example], written: list[str]) -> dict[str, float]:
 @click.option("--rank", default=16, help="LoRA's r.")
 @click.option("--alpha", default=32, help="LoRA's alpha.")
 @click.option("--lora-dropout", default=0.05)
-@click.option("--train", multiple=True, type=File, default=DEFAULT_TRAIN, help="{prompt, name}; repeatable.")
+@click.option(
+    "--train", multiple=True, type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_TRAIN,
+    help="{prompt, name}; repeatable.",
+)  # fmt: skip
 @click.option(
     "--val",
     type=File,
@@ -235,6 +257,12 @@ def main(
         raise click.UsageError("--from-scratch needs --tokenizer FOLDER; make one: python -m training.train_tokenizer")
     if from_scratch and (hidden % heads or hidden // heads % 2):
         raise click.UsageError(f"--hidden {hidden} does not give {heads} heads of an even size")
+    if not from_scratch and Path(base).is_file() and Path(base).suffix != ".gguf":
+        raise click.UsageError(f"{base} is a file and no .gguf; {WAYS_OUT}")
+    if missing := [str(path) for path in train if not path.exists()]:
+        raise click.UsageError(
+            f"{missing[0]} is not there; give --train FILE, or make rows with: python -m training.generate_data"
+        )
     if train == DEFAULT_TRAIN:
         val, test = (given or (path if path.exists() else None) for given, path in ((val, VAL), (test, TEST)))
     rows, val_rows, test_rows = (rows_of(filter(None, paths)) for paths in (train, [val], [test]))
@@ -242,6 +270,7 @@ def main(
         raise click.ClickException(f"{train[0]} has no rows; make some with: python -m training.generate_data")
     if inverse:
         rows, val_rows, test_rows = inverted(rows), inverted(val_rows), []
+    refuse_other(out)
 
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

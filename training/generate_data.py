@@ -26,7 +26,7 @@ from training.augment import Row, augment, fault
 from training.corpus import held_out, write_jsonl
 from training.openai_names import Answers, ApiError, Ask, Server, ask_all, dig, estimate
 from training.splits import groups, near_pairs, split
-from training.stage import report, stage_command
+from training.stage import report, stage_command, writable
 from wtname import naming
 from wtname.words import Words, read_words
 
@@ -129,8 +129,11 @@ def read_lines(path: Path, named: bool) -> Iterator[Prompted]:
 
 
 def read_categories(path: Path) -> list[str]:
-    """The lines of a file that say something. Raises UsageError where none does."""
-    categories = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """The lines of a file that say something. Raises UsageError where none does, or where it is not in UTF-8."""
+    try:
+        categories = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path} is not in UTF-8 ({error}); write one category a line") from None
     if not categories:
         raise click.UsageError(f"{path} has no categories; write one a line")
     return categories
@@ -151,20 +154,24 @@ def connect(model: str, answers: Answers, attempts: int, timeout: float, back_of
     url = os.environ.get("OPENAI_BASE_URL", "").strip()
     if url and not url.startswith(("http://", "https://")):
         raise click.UsageError(f"OPENAI_BASE_URL is {url!r}; it has to begin with http:// or https://")
-    server = Server(key, model, answers, attempts, timeout, back_off)
+    try:
+        server = Server(key, model, answers, attempts, timeout, back_off)
+    except ValueError as error:
+        raise click.UsageError(f"OPENAI_BASE_URL is no address ({error}); write it as http://HOST:PORT/v1") from None
     server.extra = {name: value for name, value in extra.items() if value is not None}
     return server
 
 
 def ask(asks: Sequence[Ask], server: Server, concurrency: int) -> dict[str, Any]:
     """Ask what has no answer yet and give the figures. Raises ClickException where the server fails for good."""
+    earlier = len(server.answers.records)
     try:
         ask_all(asks, server, concurrency)
     except ApiError as error:
         kept = len(server.answers.records)
         raise click.ClickException(f"{error} ({kept} answers are in {server.answers.path})") from None
-    used = Counter[str]()
-    for record in server.answers.records:
+    used = Counter({"in": 0, "out": 0})
+    for record in server.answers.records[earlier:]:
         used.update(record["usage"])
     return {"requests": len(asks), "came": dict(sorted(server.came.items())), "tokens": dict(used)}
 
@@ -225,7 +232,10 @@ def write_splits(heap: Heap, near: float, seed: int, out: Path) -> dict[str, int
     "--label", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help='Let the API name the prompts of this file ({"prompt"} lines) and do nothing else.',
 )  # fmt: skip
-@click.option("--out-labels", type=click.Path(path_type=Path), help="Where they go.  [default: OUT/labelled.jsonl]")
+@click.option(
+    "--out-labels", type=click.Path(path_type=Path, dir_okay=False),
+    help="Where they go.  [default: OUT/labelled.jsonl]",
+)  # fmt: skip
 @click.option("--model", default="gpt-4o-mini", help="What the server is to use.")
 @click.option("--batch", type=click.IntRange(1, 50), default=10, help="Prompts a request.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=4, help="Requests at a time.")
@@ -258,7 +268,12 @@ def main(
         raise click.UsageError(f"{held_path} has no prompts in val_*.jsonl; name their folder or leave --held-out out")
     heap = Heap(read_words(Path(naming.__file__).with_name("words.txt").read_text(encoding="utf-8")), held)
     answers = Answers(out / "api.jsonl")
+    out_labels = out_labels or out / "labelled.jsonl"
+    if label and out_labels.resolve() == answers.path.resolve():
+        raise click.UsageError(f"--out-labels {out_labels} is where the answers are kept; give another file")
     prompts = list(read_lines(label, named=False)) if label else []
+    if label and not prompts:
+        raise click.ClickException(f'{label} has no prompts to name; give a file of {{"prompt"}} lines')
     planned = [] if label or skip_api else inventions(examples, batch, read_categories(categories_path), model)
     if label:
         asks = labels(unasked(prompts, held, answers, model, attempts), batch, model)
@@ -272,9 +287,11 @@ def main(
     api: dict[str, Any] = {}
     if not skip_api:
         more = {"max_tokens": max_tokens, "temperature": temperature}
-        api = ask(asks, connect(model, answers, attempts, timeout, back_off, **more), concurrency)
+        server = connect(model, answers, attempts, timeout, back_off, **more)
+        if label:
+            writable(out_labels.parent)
+        api = ask(asks, server, concurrency)
     if label:
-        out_labels = out_labels or out / "labelled.jsonl"
         write_jsonl(out_labels, labelled(prompts, heap, answers, model))
         return report("generate_data", **heap.figures(), api=api, out=str(out_labels))
     for stage, path in (("seeds", seeds), ("written", written)):

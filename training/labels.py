@@ -35,6 +35,7 @@ MOST_TOKENS = 24
 LIKELY = 40  # of how many likeliest tokens one is drawn
 UNFINISHED = math.log(1e-9)
 PART = 5000
+FIELD = 'Where the text is; "prompt" is cleaned first.  [default: text, else prompt, else subject and body]'
 
 
 class Named(NamedTuple):
@@ -186,7 +187,7 @@ def names_in(parts: Sequence[tuple[Path, Sequence[str]]]) -> list[Named]:
 
 
 def label(
-    path: Path, out: Path, field: str, limit: int, name_all: Callable[[Sequence[str]], list[Named]], key: str
+    path: Path, out: Path, field: str | None, limit: int, name_all: Callable[[Sequence[str]], list[Named]], key: str
 ) -> dict[str, Any]:
     """Write the rows of `path` to `out` with "name" and "sure" added; the figures of that."""
     began = time.monotonic()
@@ -204,12 +205,12 @@ def label(
 @stage_command()
 @click.option("--model", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of a trained model.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--field", default="text", help='The field with the clean text; "prompt" is cleaned first.')
+@click.option("--field", help=FIELD)
 @click.option("--limit", default=0, help="Stop after so many rows; 0 takes all.")
 @click.option("--batch-tokens", default=16_384)
 @click.option("--cpu", is_flag=True, help="Stay on the CPU where a GPU is at hand.")
 @click.argument("rows", type=click.Path(path_type=Path, exists=True))
-def main(*, model: Path, out: Path, field: str, limit: int, batch_tokens: int, cpu: bool, rows: Path) -> None:
+def main(*, model: Path, out: Path, field: str | None, limit: int, batch_tokens: int, cpu: bool, rows: Path) -> None:
     """Add "name" and "sure" (mean log-probability) to the rows of a file."""
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     namer = Namer(model, device, batch_tokens)

@@ -15,6 +15,8 @@ from wtname import naming
 from wtname.consensus import overlap, points
 from wtname.words import Words, read_words
 
+WORDS = Path(naming.__file__).with_name("words.txt")
+
 
 @lru_cache(maxsize=100_000)
 def _told(name: str) -> tuple[str, Counter[str]]:

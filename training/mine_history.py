@@ -142,7 +142,10 @@ def _write(parts: dict[Path, Summary], out: Path, held: set[str]) -> dict[str, A
 def _paths(repos: tuple[Path, ...], listing: Path | None) -> list[Path]:
     lines = listing.read_text("utf-8", "surrogateescape").splitlines() if listing else []
     listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    return list(dict.fromkeys(Path(path).expanduser().resolve() for path in [*repos, *listed]))
+    try:
+        return list(dict.fromkeys(Path(path).expanduser().resolve() for path in [*repos, *listed]))
+    except (ValueError, RuntimeError) as error:  # a NUL in it; nobody's home
+        raise click.UsageError(f"no path to a repository: {error}; mend it or leave it out") from error
 
 
 def _held(places: Iterable[Path]) -> set[str]:
@@ -150,12 +153,7 @@ def _held(places: Iterable[Path]) -> set[str]:
     for place in places:
         if place.is_dir() and not any(place.glob("val_*.jsonl")):
             raise click.UsageError(f"no val_*.jsonl in {click.format_filename(place)}; give the folder that has them")
-        try:
-            held |= held_out(place) if place.is_dir() else {naming.clean(r["prompt"]).text for r in read_jsonl(place)}
-        except (ValueError, KeyError, TypeError) as error:
-            raise click.ClickException(
-                f"{click.format_filename(place)} holds rows that are no prompts to leave out: {error!r}"
-            ) from error
+        held |= held_out(place)
     return held
 
 

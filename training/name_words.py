@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from training.corpus import read_jsonl
+from training.corpus import rows_with
 from training.stage import report, stage_command, whole
 from wtname import naming
 from wtname.words import forms, stem
@@ -28,7 +28,7 @@ def main(files: tuple[Path, ...], out: Path, least: int, free_count: int) -> Non
     files_with: collections.Counter[str] = collections.Counter()
     for path in files:
         lacking: set[str] = set()
-        for row in read_jsonl(path):
+        for row in rows_with(path, "text", "name"):
             prompt = naming.Prompt(row["text"], ())
             stems = {stem(w) for w in prompt.words}
             near = {f for w in prompt.words for f in forms(w)}

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 from tqdm import tqdm
 
 from training.stage import bar
@@ -26,6 +27,15 @@ class Answer(NamedTuple):
 
 
 Namer = Callable[[list[str]], list[Answer]]
+
+
+def suffixed(_: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files of --gguf or --onnx, a callback. Raises BadParameter where one's suffix is another: a runtime goes by
+    that."""
+    for path in paths:
+        if path.suffix != f".{option.name}":
+            raise click.BadParameter(f"{path} is no .{option.name} file")
+    return paths
 
 
 def one_by_one(what: str, name: Callable[[str], Answer | str | None]) -> Namer:

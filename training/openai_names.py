@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from training.stage import bar
 
@@ -135,12 +135,16 @@ class Answers:
             self.by_key.setdefault(key, []).append(record)
         self.records.append(record)
 
+    def open(self) -> BinaryIO:
+        """The file, to append to, in a folder that is made where there is none. Raises OSError where it cannot be."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return open(self.path, "ab")
+
     def add(self, record: dict[str, Any]) -> None:
         """Append an answer; it is on the disk once this returns."""
         line = json.dumps(record).encode() + b"\n"
         with self._lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab") as out:
+            with self.open() as out:
                 out.write(b"\n" + line if self._torn else line)
                 out.flush()
                 os.fsync(out.fileno())
@@ -154,14 +158,22 @@ class Answers:
 
 
 class Server:
-    """The server, how patiently it is asked, and what came back: `came` counts answers and failures by kind."""
+    """The server, how patiently it is asked, and what came back: `came` counts answers and failures by kind.
+
+    Raises ValueError for an address that is none.
+    """
 
     def __init__(self, key: str, model: str, answers: Answers, attempts: int, timeout: float, back_off: float) -> None:
         import openai
 
         # The client takes an empty OPENAI_BASE_URL at its word.
         url = os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI
-        self.client = openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout)
+        try:
+            self.client = openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout)
+        except Exception as error:  # InvalidURL is httpx's or httpx2's, as the version of openai has it
+            if type(error).__name__ != "InvalidURL":
+                raise
+            raise ValueError(str(error)) from None
         self.url = re.sub(r"//[^/@]*@", "//", str(self.client.base_url))
         self.model = model
         self.answers = answers
@@ -295,7 +307,12 @@ def estimate(asks: Iterable[Ask], out_per_key: int) -> tuple[int, int]:
 
 
 def ask_all(asks: Sequence[Ask], server: Server, concurrency: int) -> None:
-    """Ask them all, a few at a time. An ApiError is raised once what is under way has been kept; no more is sent."""
+    """Ask them all, a few at a time. An ApiError is raised once what is under way has been kept; no more is sent.
+
+    Raises OSError, and asks nothing, where answers could not be kept.
+    """
+    if asks:
+        server.answers.open().close()
     pool = ThreadPoolExecutor(concurrency)
     futures: list[Future[None]] = [pool.submit(server.ask, ask) for ask in asks]
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from training.corpus import data_file, held_out, read_jsonl, write_jsonl
+from training.corpus import data_file, held_out, rows_with, write_jsonl
 from training.stage import bar, report, stage_command
 from wtname import naming
 from wtname.words import plain
@@ -30,7 +30,7 @@ def share_said(name: str, text: str) -> float:
 
 def careful(path: Path, held: set[str]) -> Iterator[Row]:
     """Rows of {text, name, prompt} with the names that their file gives; none where there is no file."""
-    for row in read_jsonl(path) if path.exists() else ():
+    for row in rows_with(path, "prompt", "name") if path.exists() else ():
         text = naming.clean(row["prompt"]).text
         if text and text not in held:
             yield {"text": text, "name": row["name"], "prompt": row["prompt"]}
@@ -46,7 +46,7 @@ def human(path: Path, held: set[str]) -> Iterator[Row]:
 def raw_titles(path: Path, held: set[str]) -> Iterator[Row]:
     """Each title once, with the name that rules give it."""
     seen: set[str] = set()
-    for row in bar(read_jsonl(path), path.name):
+    for row in bar(rows_with(path, "prompt"), path.name):
         text = naming.clean(row["prompt"]).text
         if text and text not in held and text not in seen:
             seen.add(text)
@@ -56,7 +56,7 @@ def raw_titles(path: Path, held: set[str]) -> Iterator[Row]:
 def raw_commits(path: Path, held: set[str]) -> Iterator[Row]:
     """Each commit body of six words or more once, with its subject and the name that rules give the subject."""
     seen: set[str] = set()
-    for row in bar(read_jsonl(path), path.name):
+    for row in bar(rows_with(path, "subject", "body"), path.name):
         body, subject = naming.clean(row["body"]).text, naming.clean(row["subject"]).text
         if body in held or subject in held or body in seen or len(body.split()) < 6 or len(subject.split()) < 2:
             continue

@@ -12,22 +12,10 @@ import click
 import numpy as np
 from tokenizers import Tokenizer
 
-from training.corpus import Example, Packed, encode, mix_part, read_jsonl
+from training.corpus import Example, Packed, encode, mix_part, rows_in
 from training.stage import whole
 from wtname import naming, words
 from wtname.models import sha256
-
-
-def rows_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The file's rows, numbered from 1. Raises ClickException where one is no JSON object."""
-    number = 0
-    try:
-        for number, row in enumerate(read_jsonl(path), 1):
-            if not isinstance(row, dict):
-                raise ValueError("not an object")
-            yield number, row
-    except (ValueError, OSError) as error:
-        raise click.ClickException(f"{path}, after row {number}: {error}; mend or remove that row") from None
 
 
 def text_of(row: dict[str, Any], field: str | None = None) -> str:

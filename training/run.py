@@ -170,6 +170,21 @@ def part(stages: list[Stage], first: str | None, last: str | None) -> list[Stage
     return chosen
 
 
+def check(data: Path, stages: list[Stage], clones: bool) -> None:
+    """Raise ClickException where the user's own folder lacks rows that one of the stages cannot do without: an empty
+    train.jsonl will do where there are clones to learn from."""
+    read = {path for stage in stages for path in stage.reads}
+    wrong = []
+    for part, needed in (("train", not clones), ("val", False), ("test", True)):
+        path = data / f"{part}.jsonl"
+        if path in read and not path.exists():
+            wrong.append(f"{path.name} is missing")
+        elif path in read and needed and path.is_file() and not path.stat().st_size:
+            wrong.append(f"{path.name} is empty")
+    if wrong:
+        raise click.ClickException(f"--data {data}: {', '.join(wrong)}; write rows of {{prompt, name}} there")
+
+
 @stage_command()
 @click.option("--preset", type=click.Choice(list(PRESETS)), required=True,
               help="tiny: minutes, to see that it works; cpu: hours on two cores; gpu: the original's.")  # fmt: skip
@@ -198,6 +213,8 @@ def main(
     every = job.stages()
     stages = part(every, first, last)
     after = {stage.name: later.name for stage, later in itertools.pairwise(every)}
+    if data:
+        check(data, stages, bool(clones))
     if dry_run:
         for stage in stages:
             print(shlex.join(command(stage)))

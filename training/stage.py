@@ -26,7 +26,7 @@ class StageCommand(click.Command):
             return super().invoke(ctx)
         except OSError as error:
             place = error.filename2 or error.filename
-            if not isinstance(place, (str, bytes, os.PathLike)):  # a connection, or a reader of our output that has gone
+            if not isinstance(place, (str, bytes, os.PathLike)):  # a connection, or a pipe that nobody reads
                 raise
             raise click.ClickException(
                 f"{click.format_filename(place)} cannot be read or written ({error.strerror}); "

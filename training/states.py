@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import click
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -150,16 +149,6 @@ class States(nn.Module):
         return loss + self.weight * self.error(ids, prompt) if self.weight else loss
 
 
-def teacher_at(folder: Path) -> tuple[CopyTeacher, Tokenizer]:
-    """The copying teacher in `folder` and its tokenizer. Raises ClickException where there is none."""
-    try:
-        return load_teacher(folder)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise click.ClickException(
-            f"{folder} holds no copying teacher; train one with training.copy_teacher"
-        ) from error
-
-
 def states_of(objective: Objective, folder: Path, weight: float, tokenizer: Tokenizer) -> States:
     """The objective with the states of the copying teacher in `folder`. Raises ClickException where it is none."""
-    return States(objective, tokenizer, *teacher_at(folder), weight)
+    return States(objective, tokenizer, *load_teacher(folder), weight)

@@ -16,10 +16,11 @@ from typing import Any
 
 import click
 
-from training.corpus import read_jsonl, write_jsonl
-from training.likeness import likeness, nameable
+from training.corpus import rows_in, write_jsonl
+from training.likeness import WORDS, likeness, nameable
 from training.noise import in_context, noisy
 from training.prepare import share_said
+from training.rows import texts_in
 from training.stage import bar, report, stage_command
 from wtname import naming
 from wtname.words import Words, read_words
@@ -35,6 +36,17 @@ def usable(row: dict[str, Any], text: str, words: Words, least_sure: float) -> b
     return about and row["sure"] >= least_sure and nameable(text, words)(row["name"])
 
 
+def named_in(path: Path, *fields: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The file's rows with "name", "sure" and other fields, and their clean texts. Raises ClickException where one
+    lacks what it should have."""
+    for number, (row, text) in enumerate(texts_in(path), 1):
+        strings = all(isinstance(row.get(field), str) for field in ("name", *fields))
+        if not strings or not isinstance(row.get("sure"), float | int):
+            wanted = ", ".join(["name", "sure", *fields])
+            raise click.ClickException(f"{path}, row {number}: want {wanted}; name the rows with training.consensus")
+        yield row, text
+
+
 def taught(
     titles: Path,
     commits: Path | None,
@@ -46,25 +58,22 @@ def taught(
 ) -> Iterator[dict[str, str]]:
     """Rows of {text, name}."""
     sentences: list[str] = []
-    for row in read_jsonl(bodies) if bodies else ():
-        if usable(row, row["text"], words, least_sure):
-            yield {"text": row["text"], "name": row["name"]}
-            first = row["text"].split(" . ")[0]
+    for row, text in named_in(bodies) if bodies else ():
+        if usable(row, text, words, least_sure):
+            yield {"text": text, "name": row["name"]}
+            first = text.split(" . ")[0]
             if 5 <= len(first.split()) <= 22:
                 sentences.append(first)
-    for row in bar(read_jsonl(titles), titles.name):
+    for row, text in bar(named_in(titles), titles.name):
         if sentences and rng.random() < noise / 2 and row["name"] != naming.NONE:
-            if usable(row, row["text"], words, least_sure):
-                yield {"text": in_context(row["text"], sentences, rng), "name": row["name"]}
-        elif usable(row, row["text"], words, least_sure):
-            text = (
-                noisy(row["text"], row["name"], rng)
-                if rng.random() < noise and row["name"] != naming.NONE
-                else row["text"]
-            )
+            if usable(row, text, words, least_sure):
+                yield {"text": in_context(text, sentences, rng), "name": row["name"]}
+        elif usable(row, text, words, least_sure):
+            if rng.random() < noise and row["name"] != naming.NONE:
+                text = noisy(text, row["name"], rng)
             yield {"text": text, "name": row["name"]}
-    for row in bar(read_jsonl(commits), commits.name) if commits else ():
-        name, subject, body = row["name"], row["subject"], row["text"]
+    for row, body in bar(named_in(commits, "subject"), commits.name) if commits else ():
+        name, subject = row["name"], row["subject"]
         if name == naming.NONE or not usable(row, subject, words, least_sure):
             continue
         said = share_said(name, body)
@@ -81,7 +90,7 @@ def taught(
 @click.option("--titles", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--commits", type=click.Path(path_type=Path, exists=True), help="Bodies with named subjects.")
 @click.option("--bodies", type=click.Path(path_type=Path, exists=True), help="Bodies named by themselves.")
-@click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=Path("wtname/words.txt"))
+@click.option("--words", "words_path", type=click.Path(path_type=Path, exists=True), default=WORDS)
 @click.option(
     "--least-sure",
     default=-0.6,
@@ -96,6 +105,8 @@ def main(
 ) -> None:  # fmt: skip
     """Write the rows."""
     words = read_words(words_path.read_text(encoding="utf-8"))
+    if next(rows_in(titles), None) is None:
+        raise click.ClickException(f"{titles} has no rows; give a file that training.consensus named")
     count = write_jsonl(out, taught(titles, commits, bodies, words, least_sure, noise, random.Random(seed)))
     report("teach", rows=count, out=str(out))
 

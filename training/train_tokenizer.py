@@ -14,17 +14,21 @@ from pathlib import Path
 import click
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from training.corpus import data_file, held_out, read_jsonl
+from training.corpus import data_file, held_out, rows_with
 from training.llama_folder import TOKENIZER, tokenizer_at
 from training.stage import bar, report, stage_command
 from training.vocabulary import MARKERS, complete, save_tokenizer
 from training.word_pieces import trim
 from wtname import naming
 
+# The data folder's files of rows with a name, and of rows without with what is read of them.
+CAREFUL = ("titles_gold", "bodies_gold", "written")
+RAW = {"titles_raw": "prompt", "commits_raw": "body"}
+
 
 def named(path: Path, held: Set[str] = frozenset()) -> Iterator[str]:
     """Cleaned prompts and the names of a file of {prompt, name}, so that a name's words weigh in; none held out."""
-    for row in read_jsonl(path):
+    for row in rows_with(path, "prompt", "name"):
         if (text := naming.clean(row["prompt"]).text) not in held:
             yield " " + text
             yield " " + row["name"].replace("-", " ")
@@ -32,10 +36,10 @@ def named(path: Path, held: Set[str] = frozenset()) -> Iterator[str]:
 
 def texts(data: Path, held: Set[str], limit: int) -> Iterator[str]:
     """Cleaned prompts and careful names of the data folder, none held out; of its raw files the first ones."""
-    for stem in ("titles_gold", "bodies_gold", "written"):
+    for stem in CAREFUL:
         yield from named(data_file(data, stem), held)
-    for stem, key, count in (("titles_raw", "prompt", limit), ("commits_raw", "body", limit // 6)):
-        for row in itertools.islice(read_jsonl(data_file(data, stem)), count):
+    for (stem, key), count in zip(RAW.items(), (limit, limit // 6)):
+        for row in itertools.islice(rows_with(data_file(data, stem), key), count):
             if (text := naming.clean(row[key]).text) not in held:
                 yield " " + text
 
@@ -86,18 +90,24 @@ def main(
     least = len(MARKERS) + 256
     if vocab_size < least:
         raise click.UsageError(f"--vocab-size {vocab_size} has no room for the {least} bytes and markers")
+    if data and (missing := [f"{stem}.jsonl" for stem in (*CAREFUL, *RAW) if not data_file(data, stem).exists()]):
+        raise click.ClickException(f"{data} has no {', '.join(missing)}, gzipped or not; give rows of yours by --rows")
+    held = held_out(data) if data else set()
+    lines: Iterable[str] = itertools.chain.from_iterable(named(path, held) for path in rows)
+    if data:
+        lines = itertools.chain(lines, texts(data, held, limit))
+    lines, covered = iter(bar(lines, "texts")), None
+    if (first := next(lines, None)) is None:
+        read = ", ".join(map(str, filter(None, (*rows, data))))
+        raise click.ClickException(f"no rows to learn from in {read}; give prompts and names")
+    lines = itertools.chain([first], lines)
     try:
-        held = held_out(data) if data else set()
-        lines: Iterable[str] = itertools.chain.from_iterable(named(path, held) for path in rows)
-        if data:
-            lines = itertools.chain(lines, texts(data, held, limit))
-        lines, covered = bar(lines, "texts"), None
         if pieces:
             tokenizer, covered = trim(tokenizer_at(pieces / TOKENIZER), lines, vocab_size)
         else:
             tokenizer = train(lines, vocab_size)
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise click.ClickException(f"a row or a file cannot be read: {error!r}; rows are {{prompt, name}}") from error
+    except (TypeError, ValueError) as error:  # half a surrogate pair in a name is no text to the library
+        raise click.ClickException(f"{f'--pieces {pieces}' if pieces else 'a name'} cannot be used: {error}") from error
     path = out if out.suffix == ".json" else out / "tokenizer.json"
     save_tokenizer(tokenizer, path)
     kept = {} if covered is None else {"kept": round(covered, 4)}
