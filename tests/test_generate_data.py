@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests import misbehaving as server
-from tests.misbehaving import Misbehaving, fails, gives, hangs, names, says
+from tests.misbehaving import Handler, Misbehaving, fails, gives, hangs, names, says
 from training import generate_data, splits
 from training.corpus import read_jsonl
 from training.openai_names import Answers, dig, retry_after
@@ -256,6 +256,31 @@ def test_a_killed_run_goes_on_where_it_was(stage: Stage) -> None:
         assert at.asked == {"a": 1, "b": 1, "c": 2} and stage.rows() == {good(0), good(1), good(2)}
         stage.run(at)  # the torn line spoilt neither of its neighbours
         assert sum(at.asked.values()) == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_keeps_the_answer_that_is_under_way(stage: Stage) -> None:
+    def slowly(handler: Handler) -> None:
+        time.sleep(2)
+        gives(good(1))(handler)
+
+    with Misbehaving(a=[gives(good(0))], b=[slowly], c=[gives(good(2))]) as at:
+        env = {**os.environ, "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": at.url}
+        command = [sys.executable, "-m", "training.generate_data", *stage.command(at, "--concurrency", 1)]
+        # A shell starts what it runs in the background without SIGINT.
+        run = subprocess.Popen(
+            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+        deadline = time.monotonic() + 90
+        while at.asked["b"] == 0 and run.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        error = run.communicate(timeout=60)[1].decode()
+        assert run.returncode == 1 and error.endswith("Aborted!\n") and "Traceback" not in error
+        assert at.asked == {"a": 1, "b": 1} and len(stage.answers()) == 2
+        stage.run(at)
+        assert at.asked == {"a": 1, "b": 1, "c": 1} and stage.rows() == {good(0), good(1), good(2)}
 
 
 @pytest.mark.parametrize(

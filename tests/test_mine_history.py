@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import struct
 import subprocess
 import sys
 import threading
@@ -567,3 +570,23 @@ def test_command_prints_one_line_and_no_bar_in_a_pipe(shop: Path, tmp_path: Path
     argv = [sys.executable, "-m", "training.mine_history", str(shop), "--out", str(tmp_path / "out")]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_a_bar_is_drawn_on_a_terminal(shop: Path, tmp_path: Path) -> None:
+    import fcntl
+    import termios
+
+    master, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    argv = [sys.executable, "-m", "training.mine_history", str(shop), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
+        os.close(terminal)
+        drawn = b""
+        with contextlib.suppress(OSError):  # how Linux says that nobody writes to it any more
+            while part := os.read(master, 4096):
+                drawn += part
+        assert process.stdout and process.stdout.read().count("\n") == 1
+    os.close(master)
+    assert process.returncode == 0
+    assert re.match(r"\rrepositories: +0%\|.* 0/1 ", drawn.decode()) and "\rshop: " in drawn.decode()
