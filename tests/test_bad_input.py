@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from training import (
     consensus,
     copy_teacher,
     corpus,
+    embeddings,
     evaluate,
     generate_data,
+    gptq,
     labels,
     name_words,
     prepare,
@@ -37,6 +40,7 @@ FILES: dict[str, Any] = {
     "bin.jsonl": b"\xff\xfe\x00",
     "prompts.jsonl": json.dumps({"prompt": "Fix the cache"}) + "\n",
     "asked.jsonl": json.dumps({"prompt": "Fix the cache", "name": "fix-cache"}) + "\n",
+    "unsure.jsonl": json.dumps({**NAMED, "sure": -9}) + "\n",
     "half.jsonl": json.dumps({"text": "fix the cache", "name": "fix-cache"}) + "\n",
     "cut.jsonl.gz": gzip.compress((json.dumps(NAMED) * 999).encode())[:-20],
     "data/titles_raw.jsonl": '{"title": "fix"}\n',
@@ -69,8 +73,13 @@ CONSENSUS = "--out named.jsonl --model"
         (teach.main, f"{TEACH} bin.jsonl", "bin.jsonl, after row 0: "),
         (teach.main, f"{TEACH} half.jsonl", "half.jsonl, row 1: want name, sure; name the rows with"),
         (teach.main, f"{TEACH} prompts.jsonl", "prompts.jsonl, row 1: want name, sure"),
-        (teach.main, f"{TEACH} good.jsonl --commits good.jsonl", "good.jsonl, row 1: want name, sure, subject"),
-        (teach.main, f"{TEACH} empty.jsonl", "empty.jsonl has no rows"),
+        (teach.main, f"{TEACH} good.jsonl --commits good.jsonl", "good.jsonl, row 1: want name, sure, subject, text"),
+        (teach.main, f"{TEACH} empty.jsonl", "empty.jsonl has nothing to teach"),
+        (teach.main, f"{TEACH} unsure.jsonl", "unsure.jsonl has nothing to teach"),
+        (teach.main, f"{TEACH} held", "held cannot be read or written"),
+        (gptq.main, "--student-dir held --rows good.jsonl --out good.jsonl", "is a file"),
+        (gptq.main, "--student-dir held --rows good.jsonl --out good.jsonl/x", "good.jsonl cannot be read or written"),
+        (embeddings.main, "--encoder held --tokenizer good.jsonl", "held holds no encoder"),
         (consensus.main, f"{CONSENSUS} held good.jsonl", "held holds no copying teacher"),
         (evaluate.main, "--teacher held asked.jsonl", "held holds no copying teacher"),
         (copy_teacher.main, "label --model held --out l.jsonl good.jsonl", "held holds no copying teacher"),
@@ -130,3 +139,12 @@ def test_what_is_held_out_may_be_a_folder_or_a_file(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"prompt": f"Fix {name}"}) + "\n")
     assert corpus.held_out(tmp_path) == {"fix val a", "fix val b"}
     assert corpus.held_out(tmp_path / "other.jsonl") == {"fix other"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names")
+def test_what_is_taught_may_come_through_a_pipe(place: Path) -> None:
+    os.mkfifo("pipe")
+    writing = threading.Thread(target=lambda: Path("pipe").write_text(FILES["good.jsonl"] * 600), daemon=True)
+    writing.start()
+    result = CliRunner().invoke(teach.main, ["--titles", "pipe", "--noise", "0", "--out", "taught.jsonl"])
+    assert result.exit_code == 0 and json.loads(result.stdout)["rows"] == 600, result.output

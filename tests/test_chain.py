@@ -260,6 +260,7 @@ def test_stages_are_checked_before_anything_runs(args: tuple[str, ...], says: st
         ({"train": "{}", "test": ""}, "evaluate", "val.jsonl is missing, test.jsonl is empty"),
         ({}, "evaluate", "train.jsonl is missing, val.jsonl is missing, test.jsonl is missing"),
         ({}, "train_tokenizer", "train.jsonl is missing"),  # the others are not read then
+        ({"train": "{}", "test": ""}, "finetune_teacher", "val.jsonl is missing"),  # and nothing is scored
     ],
 )
 def test_a_folder_that_lacks_rows_is_said_before_anything_runs(

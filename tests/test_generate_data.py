@@ -13,6 +13,7 @@ import socket
 import string
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -260,8 +261,11 @@ def test_a_killed_run_goes_on_where_it_was(stage: Stage) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_keeps_the_answer_that_is_under_way(stage: Stage) -> None:
+    stopped = threading.Event()
+
     def slowly(handler: Handler) -> None:
-        time.sleep(2)
+        stopped.wait(60)
+        time.sleep(2)  # for the signal to arrive
         gives(good(1))(handler)
 
     with Misbehaving(a=[gives(good(0))], b=[slowly], c=[gives(good(2))]) as at:
@@ -276,6 +280,7 @@ def test_ctrl_c_keeps_the_answer_that_is_under_way(stage: Stage) -> None:
         while at.asked["b"] == 0 and run.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)
+        stopped.set()
         error = run.communicate(timeout=60)[1].decode()
         assert run.returncode == 1 and error.endswith("Aborted!\n") and "Traceback" not in error
         assert at.asked == {"a": 1, "b": 1} and len(stage.answers()) == 2
@@ -321,8 +326,8 @@ def test_the_dry_run_says_what_it_would_take_and_asks_for_nothing(stage: Stage) 
         ([], "", None, ("OPENAI_API_KEY", "--skip-api")),
         ([], "sk-\u2026", None, ("OPENAI_API_KEY",)),
         ([], KEY, "localhost:8000", ("http://",)),
-        ([], KEY, "http://host:port/v1", ("OPENAI_BASE_URL", "'port'")),
-        ([], KEY, "http://[::", ("OPENAI_BASE_URL", "http://HOST:PORT")),
+        ([], KEY, "http://host:port/v1", ("OPENAI_BASE_URL has to be", "'port'")),
+        ([], KEY, "http://[::", ("OPENAI_BASE_URL has to be as http://HOST:PORT",)),
         (["--label", "{seeds}", "--skip-api"], KEY, None, ("--label",)),
         (["--skip-api", "--held-out", "{folder}"], None, None, ("val_*.jsonl",)),
         (["--categories", "{empty}"], KEY, None, ("no categories",)),

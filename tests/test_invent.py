@@ -113,9 +113,10 @@ def test_prompts_that_are_there_already_are_left_out(made: dict[str, Path], rows
 )  # fmt: skip
 def test_a_prompt_named_otherwise_than_asked_for_is_not_taught(asked: str | None, kept: bool, tmp_path: Path) -> None:
     row = {"text": TEXTS[0], "name": ROWS[0]["name"], "sure": -0.1} | ({"asked": asked} if asked else {})
-    corpus.write_jsonl(tmp_path / "named.jsonl", [row])
+    other = {"text": TEXTS[1], "name": ROWS[1]["name"], "sure": -0.1}
+    corpus.write_jsonl(tmp_path / "named.jsonl", [row, other])
     figures = run(teach, "--titles", tmp_path / "named.jsonl", "--noise", 0, "--out", tmp_path / "taught.jsonl")
-    assert figures["rows"] == kept
+    assert figures["rows"] == 1 + kept
 
 
 @pytest.mark.parametrize(

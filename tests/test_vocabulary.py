@@ -134,7 +134,7 @@ def test_only_a_byte_level_bpe_can_be_completed() -> None:
         (["--rows", "cut.jsonl"], "cut.jsonl, after row 0"),
         (["--rows", "list.jsonl"], "list.jsonl, after row 1: not an object"),
         (["--rows", "null.jsonl"], "null.jsonl, row 1: no 'prompt'"),
-        (["--rows", "half.jsonl"], "a name cannot be used"),
+        (["--rows", "half.jsonl"], "half.jsonl: the name 'fix-\\ud83d' is no text"),
         (["--rows", "none.jsonl"], "no rows to learn from in none.jsonl"),
         (["--data", "data"], "data has no bodies_gold.jsonl, titles_raw.jsonl, commits_raw.jsonl"),
         (["--rows", "rows.jsonl", "--pieces", "data"], "no tokenizer at data"),

@@ -1,6 +1,6 @@
 """Fine-tune a pretrained encoder with a copying decoder on careful names, and let it name what has no name.
 
-    python -m training.copy_teacher train --encoder models/minilm --out models/copy-teacher --minutes 15 \\
+    python -m training.copy_teacher train --encoder MINILM --out models/copy-teacher --minutes 15 \\
         --mix data/train/gold.jsonl:1
     python -m training.copy_teacher label --model models/copy-teacher --out named.jsonl titles.jsonl
 
@@ -28,7 +28,7 @@ from training.copy_names import Row, greedy, rows_of
 from training.labels import FIELD, Named, label
 from training.loop import Checkpoint, Plan, fit, launched
 from training.rows import examples, mixed
-from training.stage import StageCommand, report, whole
+from training.stage import StageCommand, report, whole, writable
 from wtname.models import sha256
 
 
@@ -64,6 +64,7 @@ def train(
         data = examples(path)
         parts.append((rows_of(tokenizer, [e.text for e in data], [e.name for e in data]), weight))
     model = teacher_from(encoder, init, parts, tokenizer, dropout)
+    writable(out)
     pretrained = {id(p) for m in (model.positions, model.kinds, model.norm, model.encoder) for p in m.parameters()}
     learning = [p for p in model.parameters() if p.requires_grad]
     model.to(accelerator.device).train()

@@ -44,7 +44,7 @@ def rows_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise ValueError("not an object")
             yield number, row
-    except (ValueError, OSError) as error:
+    except (ValueError, gzip.BadGzipFile) as error:
         raise click.ClickException(f"{path}, after row {number}: {error}; mend or remove that row") from None
 
 

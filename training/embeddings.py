@@ -1,6 +1,6 @@
 """Vectors for the student's vocabulary to start from: those of a pretrained encoder's word pieces, in fewer dimensions.
 
-python -m training.embeddings --encoder models/minilm --tokenizer models/tokenizer/tokenizer.json
+python -m training.embeddings --encoder MINILM --tokenizer models/tokenizer/tokenizer.json
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from training.copy_model import word_pieces
+from training.copy_model import NO_MODEL, word_pieces
 from training.stage import report, stage_command, whole
 
 SCALE, NOISE = 0.04, 0.004
@@ -25,7 +25,10 @@ SCALE, NOISE = 0.04, 0.004
 @click.option("--out", type=click.Path(path_type=Path), default=Path("models/embeddings.npy"))
 def main(encoder: Path, tokenizer_path: Path, hidden: int, out: Path) -> None:
     """Write an array (vocabulary, hidden) in float32: a token's mean word-piece vector, projected."""
-    table = load_file(encoder / "model.safetensors")["embeddings.word_embeddings.weight"].astype(np.float32)
+    try:
+        table = load_file(encoder / "model.safetensors")["embeddings.word_embeddings.weight"].astype(np.float32)
+    except NO_MODEL as error:
+        raise click.ClickException(f"{encoder} holds no encoder; give the folder of all-MiniLM-L6-v2") from error
     table -= table.mean(0)
     pieces = word_pieces(encoder)
     known = pieces.get_vocab()

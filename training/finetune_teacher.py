@@ -170,7 +170,7 @@ def refuse_other(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise click.ClickException(f"{out} is a file and would be replaced; give another --out, or move it away")
-    there = sorted(out.iterdir()) if out.is_dir() else []
+    there = sorted(p for p in out.iterdir() if p.name != ".DS_Store") if out.is_dir() else []  # Finder's
     other = [path for path in there if path.suffix not in (".json", ".safetensors") or not path.is_file()]
     whole = {"config.json", ".safetensors"} <= {part for path in there for part in (path.name, path.suffix)}
     if there and (other or not whole):
@@ -178,7 +178,8 @@ def refuse_other(out: Path) -> None:
         raise click.ClickException(
             f"{out} holds what is no model ({names}) and would be replaced; give another --out, or move that away"
         )
-    writable(out.resolve().parent)
+    for path in (out.resolve(), folder_of(out)):
+        writable(path.parent)
 
 
 def write(model: PreTrainedModel, tokenizer: Tokenizer, out: Path) -> None:

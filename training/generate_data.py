@@ -157,7 +157,9 @@ def connect(model: str, answers: Answers, attempts: int, timeout: float, back_of
     try:
         server = Server(key, model, answers, attempts, timeout, back_off)
     except ValueError as error:
-        raise click.UsageError(f"OPENAI_BASE_URL is no address ({error}); write it as http://HOST:PORT/v1") from None
+        raise click.UsageError(
+            f"{error}: OPENAI_BASE_URL has to be as http://HOST:PORT/v1, and so has a proxy in the environment"
+        ) from None
     server.extra = {name: value for name, value in extra.items() if value is not None}
     return server
 
@@ -272,6 +274,8 @@ def main(
     if label and out_labels.resolve() == answers.path.resolve():
         raise click.UsageError(f"--out-labels {out_labels} is where the answers are kept; give another file")
     prompts = list(read_lines(label, named=False)) if label else []
+    files = {} if label else {"seeds": seeds, "written": written}
+    careful = {kind: list(read_lines(path, named=True)) for kind, path in files.items()}
     if label and not prompts:
         raise click.ClickException(f'{label} has no prompts to name; give a file of {{"prompt"}} lines')
     planned = [] if label or skip_api else inventions(examples, batch, read_categories(categories_path), model)
@@ -294,8 +298,8 @@ def main(
     if label:
         write_jsonl(out_labels, labelled(prompts, heap, answers, model))
         return report("generate_data", **heap.figures(), api=api, out=str(out_labels))
-    for stage, path in (("seeds", seeds), ("written", written)):
-        for line in read_lines(path, named=True):
+    for stage, lines in careful.items():
+        for line in lines:
             heap.take(stage, Row(line.prompt, line.name or ""))
     for variant in augment(tuple(heap.rows), variants, seed, heap.words):
         heap.take("augmented", Row(variant.prompt, variant.name), variant.source)

@@ -22,7 +22,7 @@ from training.llama_folder import TOKENIZER, tokenizer_at
 from training.model import EncoderDecoder, Student, load, save
 from training.objective import distance, scores
 from training.rows import examples
-from training.stage import bar, report, stage_command
+from training.stage import bar, report, stage_command, writable
 
 # Added to the diagonal of the second moments, as a share of its mean: the paper's.
 DAMPING = 0.01
@@ -193,9 +193,10 @@ def read_rows(paths: tuple[Path, ...], tokenizer: Path, limit: int, context: int
 )  # fmt: skip
 @click.option("--limit", default=400, type=click.IntRange(2), help="How many; a tenth of them measures.")
 @click.option("--seed", default=0)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("models/rounded"))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("models/rounded"))
 def main(*, student_dir: Path, paths: tuple[Path, ...], limit: int, seed: int, out: Path) -> None:
     """Write OUT, the student with its matrices on the grid of Q4_0, for training.export_gguf --type Q4_0."""
+    writable(out.parent)
     student = load(student_dir).eval()
     rows = read_rows(paths, student_dir / TOKENIZER, limit, student.shape.context, seed)
     measuring = rows[::10]

@@ -28,7 +28,7 @@ from training.corpus import read_jsonl, write_jsonl
 from training.llama_folder import TOKENIZER, tokenizer_at
 from training.model import Known, Student, load
 from training.rows import texts_in
-from training.stage import bar, report, stage_command
+from training.stage import bar, report, stage_command, writable
 from wtname import naming
 
 MOST_TOKENS = 24
@@ -191,6 +191,7 @@ def label(
 ) -> dict[str, Any]:
     """Write the rows of `path` to `out` with "name" and "sure" added; the figures of that."""
     began = time.monotonic()
+    writable(out.parent)
     rows = list(itertools.islice(texts_in(path, field), limit or None))
     if not rows:
         raise click.ClickException(f"{path} has no rows; give a file of prompts")

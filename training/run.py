@@ -172,10 +172,11 @@ def part(stages: list[Stage], first: str | None, last: str | None) -> list[Stage
 
 def check(data: Path, stages: list[Stage], clones: bool) -> None:
     """Raise ClickException where the user's own folder lacks rows that one of the stages cannot do without: an empty
-    train.jsonl will do where there are clones to learn from."""
+    train.jsonl will do where there are clones to learn from, an empty test.jsonl where nothing is evaluated."""
     read = {path for stage in stages for path in stage.reads}
+    scored = any(stage.module == "evaluate" for stage in stages)
     wrong = []
-    for part, needed in (("train", not clones), ("val", False), ("test", True)):
+    for part, needed in (("train", not clones), ("val", False), ("test", scored)):
         path = data / f"{part}.jsonl"
         if path in read and not path.exists():
             wrong.append(f"{path.name} is missing")

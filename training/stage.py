@@ -25,11 +25,11 @@ class StageCommand(click.Command):
         try:
             return super().invoke(ctx)
         except OSError as error:
-            place = error.filename2 or error.filename
-            if not isinstance(place, (str, bytes, os.PathLike)):  # a connection, or a pipe that nobody reads
+            places = [p for p in (error.filename, error.filename2) if isinstance(p, (str, bytes, os.PathLike))]
+            if not places:  # a connection, or a pipe that nobody reads
                 raise
             raise click.ClickException(
-                f"{click.format_filename(place)} cannot be read or written ({error.strerror}); "
+                f"{' or '.join(map(click.format_filename, places))} cannot be read or written ({error.strerror}); "
                 "mend that, or give another path"
             ) from error
 

@@ -9,6 +9,7 @@ sentence. So the student learns to find the ask in a long prompt.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import click
 
-from training.corpus import rows_in, write_jsonl
+from training.corpus import write_jsonl
 from training.likeness import WORDS, likeness, nameable
 from training.noise import in_context, noisy
 from training.prepare import share_said
@@ -72,7 +73,7 @@ def taught(
             if rng.random() < noise and row["name"] != naming.NONE:
                 text = noisy(text, row["name"], rng)
             yield {"text": text, "name": row["name"]}
-    for row, body in bar(named_in(commits, "subject"), commits.name) if commits else ():
+    for row, body in bar(named_in(commits, "subject", "text"), commits.name) if commits else ():
         name, subject = row["name"], row["subject"]
         if name == naming.NONE or not usable(row, subject, words, least_sure):
             continue
@@ -105,9 +106,10 @@ def main(
 ) -> None:  # fmt: skip
     """Write the rows."""
     words = read_words(words_path.read_text(encoding="utf-8"))
-    if next(rows_in(titles), None) is None:
-        raise click.ClickException(f"{titles} has no rows; give a file that training.consensus named")
-    count = write_jsonl(out, taught(titles, commits, bodies, words, least_sure, noise, random.Random(seed)))
+    rows = taught(titles, commits, bodies, words, least_sure, noise, random.Random(seed))
+    if (first := next(rows, None)) is None:
+        raise click.ClickException(f"{titles} has nothing to teach: no rows, or none that is sure; see --least-sure")
+    count = write_jsonl(out, itertools.chain([first], rows))
     report("teach", rows=count, out=str(out))
 
 

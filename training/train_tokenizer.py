@@ -1,7 +1,7 @@
 """Train the byte-level BPE tokenizer on cleaned prompts and names, or take the word pieces they need from an encoder's.
 
 python -m training.train_tokenizer --data DATA --out models/tokenizer
-python -m training.train_tokenizer --data DATA --pieces models/minilm --out models/tokenizer
+python -m training.train_tokenizer --data DATA --pieces MINILM --out models/tokenizer
 python -m training.train_tokenizer --rows data/train.jsonl --vocab-size 4096 --out models/tokenizer
 """
 
@@ -30,6 +30,10 @@ def named(path: Path, held: Set[str] = frozenset()) -> Iterator[str]:
     """Cleaned prompts and the names of a file of {prompt, name}, so that a name's words weigh in; none held out."""
     for row in rows_with(path, "prompt", "name"):
         if (text := naming.clean(row["prompt"]).text) not in held:
+            try:
+                row["name"].encode()
+            except UnicodeEncodeError as error:
+                raise click.ClickException(f"{path}: the name {row['name']!r} is no text; mend that row") from error
             yield " " + text
             yield " " + row["name"].replace("-", " ")
 
@@ -101,13 +105,13 @@ def main(
         read = ", ".join(map(str, filter(None, (*rows, data))))
         raise click.ClickException(f"no rows to learn from in {read}; give prompts and names")
     lines = itertools.chain([first], lines)
-    try:
-        if pieces:
+    if pieces:
+        try:
             tokenizer, covered = trim(tokenizer_at(pieces / TOKENIZER), lines, vocab_size)
-        else:
-            tokenizer = train(lines, vocab_size)
-    except (TypeError, ValueError) as error:  # half a surrogate pair in a name is no text to the library
-        raise click.ClickException(f"{f'--pieces {pieces}' if pieces else 'a name'} cannot be used: {error}") from error
+        except ValueError as error:
+            raise click.ClickException(f"--pieces {pieces} cannot be used: {error}") from error
+    else:
+        tokenizer = train(lines, vocab_size)
     path = out if out.suffix == ".json" else out / "tokenizer.json"
     save_tokenizer(tokenizer, path)
     kept = {} if covered is None else {"kept": round(covered, 4)}
