@@ -17,7 +17,7 @@ from wtname.search import Search
 def spread(path: Path, count: int) -> list[str]:
     """`count` prompts of a file of {prompt}, evenly spread over it; fewer where it has fewer.
 
-    Raises click.ClickException where it has none, or cannot be read.
+    Raises click.ClickException where it has none, or a row that is none.
     """
     prompts = [row["prompt"] for row in rows_with(path, "prompt")]
     prompts = [prompt for prompt in prompts if naming.content(naming.clean(prompt))]

@@ -74,7 +74,7 @@ def read_refs(path: Path, limit: int = 0) -> list[Row]:
 def people(rows: Sequence[Row], files: Sequence[Path]) -> dict[str, str]:
     """By id, what the people's own branch is as a name, where a row, or a row of `files` with its prompt, has one.
 
-    Raises ClickException for a file that cannot be read.
+    Raises ClickException for a row that is none.
     """
     wanted = {row["prompt"] for row in rows}
     chosen: dict[str, Row] = {}
