@@ -28,7 +28,7 @@ from training.copy_names import Row, greedy, rows_of
 from training.labels import FIELD, Named, label
 from training.loop import Checkpoint, Plan, fit, launched
 from training.rows import examples, mixed
-from training.stage import StageCommand, report, whole, writable
+from training.stage import report, stage_command, whole, writable
 from wtname.models import sha256
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     """Train the copying teacher, or name prompts with it."""
 
 
-@main.command(cls=StageCommand, context_settings={"show_default": True})
+@stage_command("train", main)
 @click.option("--encoder", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--mix", multiple=True, required=True, metavar="FILE:WEIGHT", help="Rows of {text, name}; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
@@ -118,7 +118,7 @@ def teacher_from(
     return model
 
 
-@main.command(name="label", cls=StageCommand, context_settings={"show_default": True})
+@stage_command("label", main)
 @click.option("--model", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--field", help=FIELD)

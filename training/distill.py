@@ -106,11 +106,11 @@ def taught(
 
     They are kept in `folder`, in parts, so that no run makes them twice; several processes share the parts out.
     """
-    import wtname
+    from training.likeness import WORDS
     from training.teach import usable
     from wtname.words import read_words
 
-    words = read_words((Path(wtname.__file__).parent / "words.txt").read_text(encoding="utf-8"))
+    words = read_words(WORDS.read_text(encoding="utf-8"))
     asked = [*dict.fromkeys([*(row.text for row in own), *unlabelled])]
     parts = in_parts(asked, folder, namer.key)
     fill(parts[accelerator.process_index :: accelerator.num_processes], namer)

@@ -172,7 +172,7 @@ def refuse_other(out: Path) -> None:
         raise click.ClickException(f"{out} is a file and would be replaced; give another --out, or move it away")
     there = sorted(p for p in out.iterdir() if p.name != ".DS_Store") if out.is_dir() else []  # Finder's
     other = [path for path in there if path.suffix not in (".json", ".safetensors") or not path.is_file()]
-    whole = {"config.json", ".safetensors"} <= {part for path in there for part in (path.name, path.suffix)}
+    whole = out / "config.json" in there and any(path.suffix == ".safetensors" for path in there)
     if there and (other or not whole):
         names = ", ".join(path.name for path in (other or there)[:3])
         raise click.ClickException(

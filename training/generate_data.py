@@ -24,6 +24,7 @@ import click
 from training.asking import LONGEST_PROMPT, TOKENS_OF_EXAMPLE, TOKENS_OF_NAME, inventions, label_key, labels, name_given
 from training.augment import Row, augment, fault
 from training.corpus import held_out, write_jsonl
+from training.likeness import WORDS
 from training.openai_names import Answers, ApiError, Ask, Server, ask_all, dig, estimate
 from training.splits import groups, near_pairs, split
 from training.stage import report, stage_command, writable
@@ -268,7 +269,7 @@ def main(
     held = held_out(held_path) if held_path else set()
     if held_path and not held:
         raise click.UsageError(f"{held_path} has no prompts in val_*.jsonl; name their folder or leave --held-out out")
-    heap = Heap(read_words(Path(naming.__file__).with_name("words.txt").read_text(encoding="utf-8")), held)
+    heap = Heap(read_words(WORDS.read_text(encoding="utf-8")), held)
     answers = Answers(out / "api.jsonl")
     out_labels = out_labels or out / "labelled.jsonl"
     if label and out_labels.resolve() == answers.path.resolve():

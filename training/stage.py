@@ -34,9 +34,12 @@ class StageCommand(click.Command):
             ) from error
 
 
-def stage_command() -> Callable[[Callable[..., Any]], StageCommand]:
-    """The decorator of a stage's main function."""
-    return click.command(cls=StageCommand, context_settings={"show_default": True})
+def stage_command(
+    name: str | None = None, group: click.Group | None = None
+) -> Callable[[Callable[..., Any]], StageCommand]:
+    """The decorator of a stage's main function, or of one of several in a group."""
+    command = group.command if group else click.command
+    return command(name, cls=StageCommand, context_settings={"show_default": True})
 
 
 def writable(folder: Path) -> None:
