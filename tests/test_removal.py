@@ -426,6 +426,19 @@ def meanwhile(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -
     patch.setattr(name, late)
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_somebody_was_faster(
+    run: Run, repo: Path, place: Path, monkeypatch: pytest.MonkeyPatch, force: tuple[str, ...]
+) -> None:
+    """Gone, record and all, between choosing the worktree and looking at it."""
+    other = ("remove", "--force", "wt-x")
+    meanwhile(monkeypatch, "wtname.git.status.trunk", lambda: start(*other, cwd=repo).wait())
+    done = run("remove", *force, "wt-x")
+    assert done.exit_code == 1 and "somebody else removed it meanwhile" in done.stderr
+    assert len(trash(repo)) == 1
+    assert branches(repo) == ["main"] and not (repo / ".git" / "wtname").exists()
+
+
 @pytest.mark.parametrize("submodule", [False, True])
 @pytest.mark.parametrize(
     ("name", "text"), [("late", "just saved\n"), ("early", "changed\n"), (None, "")], ids=["new", "changed", "nothing"]
