@@ -131,6 +131,21 @@ def test_a_branch_as_a_name(row: dict[str, str], name: str | None) -> None:
     assert evaluate.people(rows, ()) == ({"1": name} if name else {})
 
 
+@pytest.mark.parametrize(
+    ("others", "label"),
+    [
+        ([], "namer"),
+        (["b/m/other.gguf"], "namer"),
+        (["b/m/namer.gguf"], "a/m"),
+        (["b/m/namer.gguf", "b/n/namer.gguf"], "a/m"),
+        (["x/a/m/namer.gguf"], "a/m/namer.gguf"),
+    ],
+)
+def test_a_model_s_label_is_what_no_other_has(others: list[str], label: str) -> None:
+    path = Path("a/m/namer.gguf")
+    assert evaluate._label(path, (path, *map(Path, others))) == label
+
+
 def test_pictures_are_the_same_every_time(scorer: Path, refs: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     args = ("--gguf", models.PACKAGED, "--no-baselines", "--scorer", scorer, refs, "--plot")

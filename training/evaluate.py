@@ -146,7 +146,9 @@ def draw(results: list[dict[str, Any]], folder: Path) -> None:
 
 
 def _label(path: Path, others: tuple[Path, ...]) -> str:
-    return path.stem if sum(path.stem == other.stem for other in others) == 1 else str(path)
+    """What no other has: the name alone, else its two folders, else all of the path."""
+    short: list[Callable[[Path], str]] = [lambda p: p.stem, lambda p: "/".join(p.absolute().parts[-3:-1])]
+    return next((of(path) for of in short if [of(other) for other in others].count(of(path)) == 1), str(path))
 
 
 def _namers(
