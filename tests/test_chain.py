@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from training import presets
 from training.corpus import read_jsonl, write_jsonl
 from training.presets import PRESETS, Job, Stage
 from training.run import EXAMPLES, Stamps, command, main, run
-from wtname import naming
+from wtname import models, naming
 from wtname.engine import Engine
 
 LONG = 1500  # of a machine that has other things to do
@@ -283,6 +284,67 @@ def test_clones_will_do_where_a_folder_has_no_rows_to_learn_from(clones: bool, t
     assert result.exit_code == (0 if clones else 1), result.output
 
 
+def house(folder: Path, count: int) -> Path:
+    """A repository with so many merges of branches that say what their titles do."""
+    repository = make_repository(folder, "-b", "main")
+    rows = (row for row in read_jsonl(ROOT / "training" / "seeds.jsonl") if row["name"] != naming.NONE)
+    for number, row in enumerate(itertools.islice((r for r in rows if r["prompt"].isascii()), count), 1):
+        branch, title = row["name"].replace("-", "/", 1), row["prompt"].splitlines()[0]
+        message = f"Merge pull request #{number} from ada/{branch}\n\n{title}"
+        made = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", title, cwd=repository)
+        merge = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-p", made, "-m", message, cwd=repository)
+        git("update-ref", "HEAD", merge, cwd=repository)
+    return repository
+
+
+@pytest.mark.timeout(LONG)
+def test_the_packaged_model_learns_a_house_s_names(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("git")
+    args = ("--preset", "house", "--clones", house(tmp_path / "shop", 90), "--work", tmp_path / "work")
+    figures, err = finish(*args)
+    assert [stage["stage"] for stage in figures["stages"]] == [
+        "mine_history", "split", "import_gguf", "distill", "export_gguf", "evaluate"
+    ]  # fmt: skip
+    parts = [[*read_jsonl(tmp_path / "work" / "data" / f"{part}.jsonl")] for part in ("train", "val", "test")]
+    assert all(parts) and sum(map(len, parts)) >= presets.LEAST_NAMES
+    facts = models.facts(models.Found(Path(figures["gguf"]), "flag"))
+    assert facts["parameters"] == models.facts(models.Found(models.PACKAGED, "package"))["parameters"]
+    assert all(figures["names"].values())
+    # Before and after, side by side, on names that were not learnt.
+    assert re.search(r"^wtname/model +test .*\nmodels/Q8_0 +test ", err, re.MULTILINE)
+
+
+def test_too_few_names_are_not_learnt_from(tmp_path: Path) -> None:
+    pytest.importorskip("git")
+    _, err = finish("--preset", "house", "--clones", clone(tmp_path / "shop"), "--work", tmp_path / "work", code=1)
+    assert "2 rows with a name are too few, 50 are wanted" in err and not (tmp_path / "work" / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ((), "learns from your names: give --clones, or --data"),
+        (("--clones", ".", "--base", "x.gguf"), "leave out --base and --api"),
+        (("--clones", ".", "--api"), "leave out --base and --api"),
+    ],
+)
+def test_a_house_s_namer_starts_from_the_packaged_one(more: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    result = invoke(main, "--preset", "house", "--work", tmp_path / "work", *more)
+    assert result.exit_code == 2 and says in result.stderr and not (tmp_path / "work").exists()
+
+
+def test_a_house_s_own_rows_are_learnt_beside_its_clones(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        (tmp_path / f"{part}.jsonl").touch()
+    both = Job(PRESETS["house"], tmp_path / "work", tmp_path, clones=(tmp_path,)).stages()
+    stages = {stage.name: stage.args for stage in both}
+    learnt = [value for option, value in itertools.pairwise(stages["distill"]) if option == "--train"]
+    assert learnt == [str(tmp_path / "train.jsonl"), str(tmp_path / "work" / "mined" / "titles_human.jsonl")]
+    assert "split" not in stages and stages["mine_history"].count("--held-out") == 2
+    assert "mine_history" not in {stage.name for stage in Job(PRESETS["house"], tmp_path / "work", tmp_path).stages()}
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("base", ["", "SmolLM2.gguf"])
 def test_every_stage_has_the_options_that_it_is_given(preset: str, base: str, tmp_path: Path) -> None:
@@ -292,11 +354,12 @@ def test_every_stage_has_the_options_that_it_is_given(preset: str, base: str, tm
     stages = job.stages()
     made: list[Path] = []
     for stage in stages:
-        known = {o for p in importlib.import_module(f"training.{stage.module}").main.params for o in p.opts}
+        params = importlib.import_module(f"training.{stage.module}").main.params
+        known = {o for p in params for o in (*p.opts, *p.secondary_opts)}
         assert {word for word in stage.args if word.startswith("--")} <= known, stage.name
         assert all(path.exists() or path in made for path in stage.reads), stage
         made += stage.writes
-    assert job.gguf in made
+    assert {job.gguf, job.gguf.parent} & {*made}
 
 
 def test_the_original_s_figures_are_the_gpu_preset_s(tmp_path: Path) -> None:
@@ -312,7 +375,7 @@ def test_a_tokenizer_is_trained_where_something_reads_it(preset: str, base: str,
     read = {path for stage in stages for path in stage.reads}
     trained = [path for stage in stages if stage.name == "train_tokenizer" for path in stage.writes]
     assert set(trained) <= read
-    assert bool(trained) == (not base and preset != "gpu")
+    assert bool(trained) == (not base and preset in ("tiny", "cpu"))
 
 
 def test_what_is_held_out_is_not_mined(tmp_path: Path) -> None:

@@ -308,6 +308,21 @@ def test_a_student_starts_from_vectors_or_from_another(here: Path, tmp_path: Pat
     assert load(tmp_path / "c").shape.prefix
 
 
+def test_replay_keeps_what_was_known(here: Path, tmp_path: Path) -> None:
+    """As many known rows as new ones, so that both are known in the end."""
+    new = [{"prompt": f"tidy the {row['prompt'].split()[-1]} cupboard", "name": "chore-cupboard"} for row in ROWS[:12]]
+    write_jsonl(tmp_path / "new.jsonl", new)
+    args = ["--init", here / "teacher", "--train", tmp_path / "new.jsonl", "--out", tmp_path / "out", "--epochs", "40"]
+    args += ["--batch-tokens", "128"]
+    figures = {}
+    for replay in ([], ["--replay", here / "train.jsonl"]):
+        for val in (tmp_path / "new.jsonl", here / "train.jsonl"):
+            figures[len(replay), val.name] = done(*args, *replay, "--val", val, "--fresh")
+    assert [row["rows"] for row in figures.values()] == [12, 12, 24, 24]
+    assert figures[0, "new.jsonl"]["exact"] == figures[2, "new.jsonl"]["exact"] == 1
+    assert figures[0, "train.jsonl"]["exact"] < 0.5 < figures[2, "train.jsonl"]["exact"]
+
+
 def test_minutes_take_the_place_of_epochs(here: Path, tmp_path: Path) -> None:
     figures = done(
         "--tokenizer", here / "tokenizer.json", "--mix", f"{here / 'train.jsonl'}:0.5", *SMALL, "--minutes", "0.02",
@@ -448,6 +463,8 @@ def test_two_processes_share_the_batches_and_write_once(here: Path, tmp_path: Pa
         ("--train {good} --embeddings {vectors}", "vectors.npy is (3, 4)"),
         ("--train {good} --tokenizer {good}", "is no tokenizer"),
         ("--train {good} --val {empty}", "empty.jsonl has no rows"),
+        ("--train {good} --replay {empty}", "empty.jsonl has no rows"),
+        ("--train {good} --replay {nameless}", "nameless.jsonl, row 2: no 'name'"),
         ("--train {good} --context 8", "no row fits the model's context"),
         ("--train {good} --epochs 0", "--epochs and --minutes are over 0"),
         ("--train {good} --teacher {teacher} --labels teacher --least-sure 1", "the teacher was sure of no name"),

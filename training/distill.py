@@ -122,7 +122,9 @@ def taught(
 
 
 # What may change from one start of a run to the next, or shows in the rows.
-INDIFFERENT = {"save_minutes", "fresh", "cpu", "val", "least_exact", "out", "train", "mix", "unlabelled", "tokenizer"}
+INDIFFERENT = {
+    "save_minutes", "fresh", "cpu", "val", "least_exact", "out", "train", "mix", "replay", "unlabelled", "tokenizer",
+}  # fmt: skip
 
 
 def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str:
@@ -140,6 +142,8 @@ def recipe_of(options: dict[str, Any], parts: list[tuple[Packed, float]]) -> str
 @click.option("--mix", multiple=True, metavar="FILE:WEIGHT", help="Rows of {text, name}, clean already; repeatable.")
 @click.option("--noise", default=0.0, help="Share of the rows that come with politeness, a slip, or "
               "without a word or two, drawn anew each time.")  # fmt: skip
+@click.option("--replay", type=click.Path(path_type=Path, exists=True),
+              help="Rows of what --init can do already, lest it forget: as many as there are others.")  # fmt: skip
 @click.option("--val", type=click.Path(path_type=Path, exists=True), help="Rows to measure on, never trained on.")
 @click.option("--labels", type=click.Choice(["data", "teacher", "both"]), default="data", help="Whose names to learn.")
 @click.option("--unlabelled", multiple=True, type=click.Path(path_type=Path, exists=True),
@@ -325,6 +329,11 @@ def parts_of(
             said = [*said, rows]
     if not parts:
         raise click.ClickException("the teacher was sure of no name; lower --least-sure, or --labels both")
+    if o.replay:
+        replayed = packed(o.replay, tokenizer)
+        new = sum(len(part.prompt) * weight for part, weight in parts)
+        parts.append((replayed, new / len(replayed.prompt)))
+        said = [*said, examples(o.replay)] if o.noise else said
     return parts, said
 
 

@@ -255,13 +255,14 @@ def write_splits(heap: Heap, near: float, seed: int, out: Path) -> dict[str, int
 @click.option(
     "--near", type=click.FloatRange(0.1, 1), default=0.6, help="Overlap that makes two prompts near-duplicates."
 )
+@click.option("--least-rows", type=click.IntRange(1), default=1, help="Write nothing where there are fewer.")
 @click.option("--seed", default=1)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("data"))
 def main(
     *, seeds: Path, written: Path, variants: int, examples: int, skip_api: bool, categories_path: Path,
     label: Path | None, out_labels: Path | None, model: str, batch: int, concurrency: int, attempts: int,
     timeout: float, back_off: float, max_tokens: int | None, temperature: float | None, dry_run: bool,
-    held_path: Path | None, near: float, seed: int, out: Path,
+    held_path: Path | None, near: float, least_rows: int, seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Write OUT/train.jsonl, val.jsonl and test.jsonl, 80/10/10, near-duplicates within one of them."""
     if label and skip_api:
@@ -305,6 +306,11 @@ def main(
     for variant in augment(tuple(heap.rows), variants, seed, heap.words):
         heap.take("augmented", Row(variant.prompt, variant.name), variant.source)
     invented(planned, heap, answers)
+    if len(heap.rows) < least_rows:
+        raise click.ClickException(
+            f"{len(heap.rows)} rows with a name are too few, {least_rows} are wanted; give more files, or clones whose "
+            "merges tell their branches"
+        )
     splits = write_splits(heap, near, seed, out)
     return report("generate_data", **heap.figures(), splits=splits, api=api, out=str(out))
 

@@ -7,9 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.splits import SHARES
+from wtname import models
+
 NAME = "branch-name-generator"
 HERE = Path(__file__).parent
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+# Of a team's names: with fewer, no type may have enough of them to be split.
+LEAST_NAMES = 50
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,18 @@ class Stage:
 class Preset:
     """Each stage's options in one size. `made`: the base model is made on the spot, of this shape.
 
-    `scratch` stands in for `teacher` where there is no base to fine-tune.
+    `scratch` stands in for `teacher` where there is no base to fine-tune. `tune`: no new model, but these options of
+    distill for the packaged one.
     """
 
-    vocab: int
+    vocab: int = 0
     generate: str = ""
     made: str = ""
     base: str = ""
     teacher: str = ""
     scratch: str = ""
     distill: str = ""
+    tune: str = ""
     export: str = ""
     benchmark: str = ""
     evaluate: str = ""
@@ -69,6 +76,14 @@ PRESETS = {
         teacher="--epochs 5",
         distill="--student-layers 4 --student-hidden 256 --epochs 15",
     ),
+    # Minutes on two cores: the packaged model learns a team's own names. Q8_0 as nobody has to download it; after so
+    # little training more names hang on their last digits, and torch's are no better.
+    "house": Preset(
+        tune="--epochs 4 --muon-lr 6e-4 --lr 3e-4 --encoder-lr 6e-5 --cooldown 0.95 --dropout 0.1 --z-loss 2e-4 "
+        "--ema 0.99",
+        export="--type Q8_0 --least-agree 0.85",
+        evaluate="--no-baselines",
+    ),
 }
 
 
@@ -96,7 +111,7 @@ class Job:
     @property
     def gguf(self) -> Path:
         """The model that a run ends with."""
-        return self.models / f"{NAME}-Q4_K_M.gguf"
+        return self.models / "Q8_0" / models.GGUF if self.preset.tune else self.models / f"{NAME}-Q4_K_M.gguf"
 
     @property
     def student(self) -> Path:
@@ -105,6 +120,9 @@ class Job:
 
     def stages(self) -> list[Stage]:
         """The whole chain, in order."""
+        return list(self._tuning()) if self.preset.tune else self._chain()
+
+    def _chain(self) -> list[Stage]:
         data = self.data or self.work / "data"
         rows, unnamed = [data / "train.jsonl"], []
         val, test = data / "val.jsonl", data / "test.jsonl"
@@ -113,6 +131,32 @@ class Job:
             rows.append(human)
             unnamed += nameless
         return [*self._data(data, val, test), *self._models(rows, unnamed, val, test), *self._files(test)]
+
+    def _tuning(self) -> Iterator[Stage]:
+        """The packaged model, trained on with the names of the clones' branches, or of `data`, or both."""
+        preset, packaged, known = self.preset, self.models / "packaged", HERE / "written.jsonl"
+        data, human = self.data or self.work / "data", self._mined[0]
+        train, val, test = parts = [data / f"{part}.jsonl" for part in SHARES]
+        rows = [train]
+        if self.clones:
+            yield self._mining([val, test] if self.data else [])
+        if not self.data:
+            yield stage("split", "--skip-api", *self._seed, "--seeds", os.devnull, "--written", human, "--augment", 0,
+                        "--least-rows", LEAST_NAMES, "--out", data, module="generate_data", reads=[human],
+                        writes=parts)  # fmt: skip
+        elif self.clones:
+            rows.append(human)
+        files = [file for file in models.parts(models.PACKAGED) if file]
+        yield stage("import_gguf", "--compare", 0, "--out", packaged, reads=files, writes=[packaged])
+        yield stage("distill", "--init", packaged, *each("--train", rows), "--replay", known, "--val", val,
+                    preset.tune, *self._seed, "--out", self.student, reads=[packaged, *rows, known, val],
+                    writes=[self.student])  # fmt: skip
+        yield stage("export_gguf", "--student-dir", self.student, "--prompts", train, preset.export, "--out",
+                    self.models, reads=[self.student, train], writes=[self.gguf.parent])  # fmt: skip
+        other = [self.scorer] if self.scorer else []
+        both = each("--gguf", [models.PACKAGED, self.gguf])
+        yield stage("evaluate", *both, *each("--scorer", other), preset.evaluate, test,
+                    reads=[self.gguf.parent, *other, test])  # fmt: skip
 
     @property
     def _mined(self) -> tuple[Path, ...]:
@@ -127,9 +171,12 @@ class Job:
                 "generate_data", *api, self.preset.generate, *self._seed, "--out", data, reads=given, writes=made
             )
         if self.clones:
-            reads = [val, test, *(file for clone in self.clones for file in heads(clone))]
-            yield stage("mine_history", *self.clones, *each("--held-out", [val, test]), "--out", self.work / "mined",
-                        reads=reads, writes=self._mined)  # fmt: skip
+            yield self._mining([val, test])
+
+    def _mining(self, held: list[Path]) -> Stage:
+        reads = [*held, *(file for clone in self.clones for file in heads(clone))]
+        return stage("mine_history", *self.clones, *each("--held-out", held), "--out", self.work / "mined",
+                     reads=reads, writes=self._mined)  # fmt: skip
 
     def _models(self, rows: list[Path], unnamed: list[Path], val: Path, test: Path) -> Iterator[Stage]:
         preset, seed = self.preset, self._seed

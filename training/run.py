@@ -1,7 +1,7 @@
 """Train a namer from start to end: every stage in order, each a process of its own, going on where it stopped.
 
     python -m training.run --preset tiny
-    python -m training.run --preset cpu --clones ~/src/shop --clones ~/src/api --work runs/house-style
+    python -m training.run --preset house --clones ~/src/shop --clones ~/src/api --work runs/shop
 
 A stage runs again where its options, what it reads or what it wrote have changed.
 """
@@ -188,7 +188,8 @@ def check(data: Path, stages: list[Stage], clones: bool) -> None:
 
 @stage_command()
 @click.option("--preset", type=click.Choice(list(PRESETS)), required=True,
-              help="tiny: minutes, to see that it works; cpu: hours on two cores; gpu: the original's.")  # fmt: skip
+              help="tiny: minutes, to see that it works; cpu: hours on two cores; gpu: the original's; house: minutes, "
+                   "the packaged model with a team's own names.")  # fmt: skip
 @click.option("--work", type=Folder, help="Where everything is written.  [default: runs/PRESET]")
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="A folder with your own train, val and test .jsonl; nothing is generated then.")  # fmt: skip
@@ -209,6 +210,11 @@ def main(
     api: bool, first: str | None, last: str | None, dry_run: bool, seed: int,
 ) -> None:  # fmt: skip
     """Run the chain. Where it was stopped, or failed, the same command goes on."""
+    if PRESETS[preset].tune:
+        if base or api:
+            raise click.UsageError(f"--preset {preset} trains the packaged model; leave out --base and --api")
+        if not (clones or data):
+            raise click.UsageError(f"--preset {preset} learns from your names: give --clones, or --data")
     work = work or Path("runs") / preset
     job = Job(PRESETS[preset], work, data, clones, base, scorer, api, seed)
     every = job.stages()
