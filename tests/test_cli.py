@@ -218,6 +218,19 @@ def test_closed_pipe_is_quiet(repo: Path, tmp_path: Path) -> None:
         process.wait()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="numbered streams of POSIX")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("words", [["--version"], ["list"], ["suggest", TASK], ["new", TASK]], ids=lambda w: w[0])
+def test_streams_that_the_caller_closed(closed: str, words: list[str], repo: Path) -> None:
+    """What is printed goes nowhere, above all not into a file that was opened in the stream's place."""
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "wtname", *words]
+    done = subprocess.run(shell, cwd=repo, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed in ("2>&-", "<&-"))
+    assert git("status", "--porcelain", cwd=repo) == "" and git("fsck", cwd=repo) == ""
+    assert not (repo / ".git" / "wtname").exists()
+
+
 # --- new -----------------------------------------------------------------------------------------------------------
 
 

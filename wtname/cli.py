@@ -72,8 +72,22 @@ def main() -> None:
     """Turn a task in words into a git branch name and a worktree, offline."""
 
 
+def _open_streams() -> None:
+    """Open what the caller closed of standard input, output and error (`>&-`), as git does for itself: otherwise the
+    next file that anybody opens takes its number, and gets what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def run() -> NoReturn:
     """The program itself. It ends without Python's clearing up, which takes longer than the work of most commands."""
+    _open_streams()
     if sys.platform == "win32":
         for stream in (sys.stdout, sys.stderr):
             # In a pipe, text would be in a code page that no shell and no git reads.
