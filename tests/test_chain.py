@@ -286,10 +286,15 @@ def test_clones_will_do_where_a_folder_has_no_rows_to_learn_from(clones: bool, t
 
 def house(folder: Path, count: int) -> Path:
     """A repository with so many merges of branches that say what their titles do."""
-    repository = make_repository(folder, "-b", "main")
     rows = (row for row in read_jsonl(ROOT / "training" / "seeds.jsonl") if row["name"] != naming.NONE)
-    for number, row in enumerate(itertools.islice((r for r in rows if r["prompt"].isascii()), count), 1):
-        branch, title = row["name"].replace("-", "/", 1), row["prompt"].splitlines()[0]
+    some = itertools.islice((row for row in rows if row["prompt"].isascii()), count)
+    return merged(folder, [(row["prompt"].splitlines()[0], row["name"].replace("-", "/", 1)) for row in some])
+
+
+def merged(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    """A repository with a merge for each title and branch."""
+    repository = make_repository(folder, "-b", "main")
+    for number, (title, branch) in enumerate(rows, 1):
         message = f"Merge pull request #{number} from ada/{branch}\n\n{title}"
         made = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", title, cwd=repository)
         merge = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-p", made, "-m", message, cwd=repository)
@@ -319,6 +324,54 @@ def test_too_few_names_are_not_learnt_from(tmp_path: Path) -> None:
     pytest.importorskip("git")
     _, err = finish("--preset", "house", "--clones", clone(tmp_path / "shop"), "--work", tmp_path / "work", code=1)
     assert "2 rows with a name are too few, 50 are wanted" in err and not (tmp_path / "work" / "models").exists()
+
+
+@pytest.mark.parametrize(("branch", "says"), [("patch-{}", "0 rows with a name"), ("fix/round-price-{}", "much alike")])
+def test_names_that_teach_nothing_are_not_learnt_from(branch: str, says: str, tmp_path: Path) -> None:
+    """And ours are not taken in their place."""
+    pytest.importorskip("git")
+    pytest.importorskip("datasketch")
+    rows = [("Round the price of an invoice to cents, number " + str(n), branch.format(n)) for n in range(100, 160)]
+    repository = merged(tmp_path / "shop", rows)
+    args = ("--preset", "house", "--clones", repository, "--work", tmp_path / "work")
+    _, err = finish(*args, code=1)
+    assert says in err and "split failed" in err.splitlines()[-1]
+    assert not (tmp_path / "work" / "data" / "train.jsonl").exists()
+
+
+def test_own_rows_that_are_none_are_not_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor the rows of another chain, which distill takes where it is told of none."""
+    pytest.importorskip("torch")
+    for part in ("train", "val", "test"):
+        (tmp_path / f"{part}.jsonl").touch()
+    (tmp_path / "work" / "mined").mkdir(parents=True)
+    (tmp_path / "work" / "mined" / "titles_human.jsonl").touch()
+    job = Job(PRESETS["house"], tmp_path / "work", tmp_path, clones=(tmp_path,))
+    (training,) = (stage for stage in job.stages() if stage.name == "distill")
+    job.models.joinpath("packaged").mkdir(parents=True)
+    done = subprocess.run(command(training), capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "--replay goes beside new rows" in done.stderr
+
+
+def test_a_worktree_s_commits_are_those_of_its_repository(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "shop", "-b", "main")
+    git("worktree", "add", "-q", "-b", "other", tmp_path / "other", cwd=repository)
+    stood = [path.resolve() for path in presets.heads(tmp_path / "other")]
+    assert repository / ".git" / "refs" in stood and repository / ".git" / "worktrees" / "other" / "HEAD" in stood
+    assert {path.name for path in presets.heads(repository)} == {path.name for path in stood}
+
+
+@pytest.mark.parametrize("name", [models.GGUF, models.ENCODER, models.TOKENIZER])
+def test_a_packaged_file_that_is_missing_is_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "PACKAGED", tmp_path / models.GGUF)
+    for other in {models.GGUF, models.ENCODER, models.TOKENIZER} - {name}:
+        (tmp_path / other).touch()
+    job = Job(PRESETS["house"], tmp_path / "work", clones=(tmp_path,))
+    (importing,) = (stage for stage in job.stages() if stage.name == "import_gguf")
+    with pytest.raises(click.ClickException, match="which is not there"):
+        run(importing, [])
 
 
 @pytest.mark.parametrize(

@@ -132,18 +132,18 @@ def test_a_branch_as_a_name(row: dict[str, str], name: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "label"),
+    ("path", "others", "label"),
     [
-        ([], "namer"),
-        (["b/m/other.gguf"], "namer"),
-        (["b/m/namer.gguf"], "a/m"),
-        (["b/m/namer.gguf", "b/n/namer.gguf"], "a/m"),
-        (["x/a/m/namer.gguf"], "a/m/namer.gguf"),
+        (f"a/m/{models.GGUF}", [], "branch-name-generator"),
+        (f"a/m/{models.GGUF}", ["b/m/other.gguf"], "branch-name-generator"),
+        (f"a/m/{models.GGUF}", [f"b/m/{models.GGUF}", f"b/n/{models.GGUF}"], "a/m"),
+        (f"a/m/{models.GGUF}", [f"x/a/m/{models.GGUF}"], f"a/m/{models.GGUF}"),
+        ("jan/test.jsonl", ["feb/test.jsonl"], "jan/test.jsonl"),
+        ("a/student", ["b/student"], "a/student"),
     ],
 )
-def test_a_model_s_label_is_what_no_other_has(others: list[str], label: str) -> None:
-    path = Path("a/m/namer.gguf")
-    assert evaluate._label(path, (path, *map(Path, others))) == label
+def test_a_label_is_what_no_other_has(path: str, others: list[str], label: str) -> None:
+    assert evaluate._label(Path(path), (Path(path), *map(Path, others))) == label
 
 
 def test_pictures_are_the_same_every_time(scorer: Path, refs: Path, tmp_path: Path) -> None:

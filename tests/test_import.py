@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import click  # noqa: E402
 import gguf  # noqa: E402
 import llamas  # noqa: E402
 from conftest import invoke  # noqa: E402
@@ -69,14 +70,95 @@ def test_a_pair_comes_back_and_names_as_its_files_do(pointer: int, tmp_path: Pat
         assert torch.equal(rounded(want), back.state_dict()[name]), name
 
 
-def test_what_a_type_of_tokens_adds_is_in_every_position() -> None:
-    rng = np.random.default_rng(1)
-    shapes = {"token_embd.weight": (5, 4), "position_embd.weight": (3, 4), "token_types.weight": (1, 4)}
-    tensors = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    tensors |= {f"token_embd_norm.{kind}": np.ones(4, np.float32) for kind in ("weight", "bias")}
-    weights = import_gguf.encoder_weights(import_gguf.Gguf(Path("x.gguf"), {}, tensors), 0)
-    sums = tensors["token_embd.weight"][[2]] + tensors["position_embd.weight"] + tensors["token_types.weight"]
-    assert np.allclose(weights["words.weight"][[2]] + weights["positions.weight"], sums)
+@pytest.fixture(scope="module")
+def pair() -> tuple[import_gguf.Gguf, import_gguf.Gguf]:
+    """The packaged model's files."""
+    files = models.parts(models.PACKAGED)
+    assert files.encoder
+    return import_gguf.read(files.namer), import_gguf.read(files.encoder)
+
+
+@pytest.mark.parametrize("shape", [(384,), (1, 384)], ids=["quantised", "f16"])
+def test_what_a_type_of_tokens_adds_is_in_every_position(
+    shape: tuple[int, ...], pair: tuple[import_gguf.Gguf, import_gguf.Gguf]
+) -> None:
+    namer, encoder = pair
+    types = np.arange(384, dtype=np.float32)
+    other = replace(encoder, tensors={**encoder.tensors, "token_types.weight": types.reshape(shape)})
+    layers = import_gguf.encoder_shape(other, import_gguf.shape_of(namer)).layers
+    before, after = (import_gguf.encoder_weights(file, layers) for file in (encoder, other))
+    assert np.array_equal(after["positions.weight"], before["positions.weight"] + types)
+    assert np.array_equal(after["words.weight"], before["words.weight"])
+
+
+ABSURD = [0, -5, 1 << 31, "x", 2.5, True, [1]]
+METADATA = {
+    **{f"llama.{key}": ABSURD for key in ("block_count", "attention.head_count", "attention.head_count_kv",
+       "attention.key_length", "feed_forward_length", "context_length", "embedding_length")},
+    "llama.rope.freq_base": [0.0, -1.0, float("nan"), float("inf"), "x", 10_000],
+    "llama.attention.layer_norm_rms_epsilon": [None, 0.0, float("nan"), "x"],
+    "wtname.pointer": [-1, 1_000_000, "x", 2.5, True],
+    "wtname.prefix_lm": ["maybe", 1],
+    "general.architecture": [None, "bert", 3],
+    **{f"bert.{key}": ABSURD for key in ("block_count", "attention.head_count", "feed_forward_length")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in METADATA.items() for value in values])
+def test_metadata_that_cannot_be_is_refused(
+    key: str, value: Any, pair: tuple[import_gguf.Gguf, import_gguf.Gguf]
+) -> None:
+    namer, encoder = (replace(file, metadata={**file.metadata, key: value}) for file in pair)
+    told = pair[1] if key.startswith("bert.") else pair[0]
+    files = (pair[0], encoder) if key.startswith("bert.") else (namer, pair[1])
+    with pytest.raises(click.ClickException) as failed:
+        import_gguf.student_of(*files)
+    assert failed.value.message.startswith(str(told.path)) and "\n" not in failed.value.message
+
+
+@pytest.mark.parametrize("key", ["llama.block_count", "llama.attention.head_count", "bert.block_count"])
+def test_other_sizes_than_the_tensors_are_refused(
+    key: str, pair: tuple[import_gguf.Gguf, import_gguf.Gguf]
+) -> None:
+    """One more, one less, or the same."""
+    for change in (1, -1, 0):
+        more = [{key: file.metadata[key] + change} if key in file.metadata else {} for file in pair]
+        files = [replace(file, metadata={**file.metadata, **other}) for file, other in zip(pair, more, strict=True)]
+        if change:
+            with pytest.raises(click.ClickException):
+                import_gguf.student_of(*files)
+        else:
+            import_gguf.student_of(*files)
+
+
+TENSORS = {
+    "gone": lambda tensors, name: tensors.pop(name),
+    "one row less": lambda tensors, name: tensors.update({name: tensors[name][:-1]}),
+    "flat": lambda tensors, name: tensors.update({name: tensors[name].reshape(-1, 1)}),
+    "no number": lambda tensors, name: tensors.update({name: np.full_like(tensors[name], np.nan)}),
+    "one more": lambda tensors, name: tensors.update({name.replace("weight", "bias2"): tensors[name]}),
+}
+
+
+@pytest.mark.parametrize("fault", TENSORS)
+@pytest.mark.parametrize(
+    ("at", "name"),
+    [(0, "token_embd.weight"), (0, "blk.1.attn_q.weight"), (0, "output_norm.weight"), (1, "blk.5.attn_k.weight"),
+     (1, "position_embd.weight"), (1, "token_types.weight")],
+)  # fmt: skip
+def test_tensors_that_cannot_be_are_refused(
+    at: int, name: str, fault: str, pair: tuple[import_gguf.Gguf, import_gguf.Gguf]
+) -> None:
+    files = [replace(file, tensors={**file.tensors}) for file in pair]
+    TENSORS[fault](files[at].tensors, name)
+    if (fault, name) == ("flat", "token_types.weight"):
+        import_gguf.student_of(*files)  # as many numbers as there should be
+        return
+    with pytest.raises(click.ClickException) as failed:
+        import_gguf.student_of(*files)
+    # Fewer tokens than the encoder has are noticed there.
+    assert failed.value.message.startswith((str(pair[at].path), str(pair[1].path)))
+    assert "\n" not in failed.value.message
 
 
 def test_the_packaged_model_is_written_again_to_the_bit(tmp_path: Path) -> None:
@@ -124,7 +206,37 @@ def test_a_model_that_is_no_good_is_one_line(fault: str, tmp_path: Path) -> None
     break_it(folder)
     result = invoke(import_gguf.main, folder, "--out", tmp_path / "out", "--compare", 0)
     assert result.exit_code == 1 and says in result.stderr, result.output
-    assert result.stderr.count("\n") == 1 and not list((tmp_path / "out").glob("*.safetensors"))
+    assert result.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("at", range(24, 400, 37))
+def test_a_header_that_is_damaged_is_one_line(at: int, tmp_path: Path) -> None:
+    """Or is read all the same: it may be a name that nobody asks for."""
+    shutil.copytree(models.PACKAGED.parent, tmp_path / "model")
+    path = tmp_path / "model" / models.GGUF
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+    try:
+        import_gguf.student_of(import_gguf.read(path), import_gguf.read(path.with_name(models.ENCODER)))
+    except click.ClickException as error:
+        assert str(path) in error.message and "\n" not in error.message
+
+
+def test_the_model_s_own_folder_is_not_written_to(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(models.PACKAGED.parent, folder)
+    before = sorted(path.name for path in folder.iterdir())
+    result = invoke(import_gguf.main, folder, "--out", folder / ".." / "model", "--compare", 0)
+    assert result.exit_code == 2 and "is where the model itself lies" in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_names_that_are_not_the_file_s_end_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_gguf, "unpermute", lambda weight, heads: weight)
+    result = invoke(import_gguf.main, "--out", tmp_path / "out", "--compare", 20)
+    assert result.exit_code == 1 and "of" in result.stderr and json.loads(result.stdout)["agree"] < 0.85
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'out'} gives only ")
 
 
 def test_an_encoder_alone_is_no_namer(tmp_path: Path) -> None:

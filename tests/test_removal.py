@@ -352,6 +352,15 @@ def test_folder_is_gone_already(run: Run, repo: Path, place: Path) -> None:
     assert git("show", ":staged", cwd=place) == "staged"
 
 
+def test_a_record_that_names_the_folder_itself(run: Run, repo: Path, place: Path) -> None:
+    """And not the .git in it, as git lists it all the same."""
+    (repo / ".git" / "worktrees" / "wt-x" / "gitdir").write_text(f"{place}\n")
+    shutil.rmtree(place)
+    assert str(place) in git("worktree", "list", cwd=repo)
+    done = run("remove", "wt-x")
+    assert done.exit_code == 0 and "removed" in done.stderr and len(trash(repo)) == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a folder in use stays there")
 def test_from_inside(repo: Path, place: Path) -> None:
     (place / "deep").mkdir()

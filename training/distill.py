@@ -204,6 +204,8 @@ def main(command: click.Context, **options: Any) -> None:
     """Train the student and keep the running average of its weights in --out."""
     given = {name for name in options if command.get_parameter_source(name) == ParameterSource.COMMANDLINE}
     if not (options["train"] or options["mix"]):
+        if options["replay"]:
+            raise click.UsageError("--replay goes beside new rows: give --train or --mix a file that has some")
         options |= {name: path for name, path in CHAIN.items() if name not in given}
     o = SimpleNamespace(**options)
     check(o, given)
@@ -286,6 +288,8 @@ def check(o: SimpleNamespace, given: set[str]) -> None:
         raise click.UsageError("--alpha is the weight of a teacher: give --teacher, or leave --alpha out")
     if not o.states and "states_weight" in given:
         raise click.UsageError("--states-weight is the weight of a copying teacher's states: give --states")
+    if o.replay and not o.init:
+        raise click.UsageError("--replay is of what a model knows already: give --init")
     if o.states_weight < 0:
         raise click.UsageError("--states-weight is 0 or more")
     if not o.states and "states_share" in given:

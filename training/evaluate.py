@@ -25,6 +25,7 @@ from training.namers import Answer, suffixed
 from training.stage import report, stage_command, writable
 from wtname import naming
 from wtname.errors import ModelError
+from wtname.models import GGUF
 
 COLUMNS = ("score", "form", "type", "f1", "exact", "invented", "dull", "none_p", "none_r")
 PEOPLE = "people's branches"
@@ -142,13 +143,16 @@ def draw(results: list[dict[str, Any]], folder: Path) -> None:
         plots.draw_confusion(result["confusion"], label, folder / f"{name}.svg")
     for file in dict.fromkeys(r["file"] for r in results):
         lengths = {r["namer"]: r["by_length"] for r in results if r["file"] == file}
-        plots.draw_lengths(lengths, folder / f"length-{file.replace(' ', '-')}.svg")
+        plots.draw_lengths(lengths, folder / f"length-{file.replace('/', '-').replace(' ', '-')}.svg")
 
 
 def _label(path: Path, others: tuple[Path, ...]) -> str:
-    """What no other has: the name alone, else its two folders, else all of the path."""
-    short: list[Callable[[Path], str]] = [lambda p: p.stem, lambda p: "/".join(p.absolute().parts[-3:-1])]
-    return next((of(path) for of in short if [of(other) for other in others].count(of(path)) == 1), str(path))
+    """What no other has: the name alone, or of models that have all one name the two folders, else all of the path."""
+    if sum(path.stem == other.stem for other in others) == 1:
+        return path.stem
+    folders = ["/".join(other.absolute().parts[-3:-1]) for other in others if other.name == GGUF]
+    here = "/".join(path.absolute().parts[-3:-1])
+    return here if path.name == GGUF and folders.count(here) == 1 else str(path)
 
 
 def _namers(

@@ -210,10 +210,22 @@ def invented(planned: Sequence[Ask], heap: Heap, answers: Answers) -> None:
                 heap.judge("api", fields.get("prompt"), fields.get("name"))
 
 
-def write_splits(heap: Heap, near: float, seed: int, out: Path) -> dict[str, int]:
-    """Write the three files; how many rows each has, and how many groups of near-duplicates there were."""
+def write_splits(heap: Heap, near: float, seed: int, out: Path, least: int = 0) -> dict[str, int]:
+    """Write the three files; how many rows each has, and how many groups of near-duplicates there were.
+
+    Raises ClickException, and writes none, where there are fewer than `least` rows, or with it one would be empty.
+    """
+    if len(heap.rows) < least:
+        raise click.ClickException(
+            f"{len(heap.rows)} rows with a name are too few, {least} are wanted; give more rows of your own, or clones "
+            "whose merges tell their branches"
+        )
     together = groups(len(heap.rows), [*heap.links, *near_pairs(heap.texts, near)])
     places = split(together, [row.name.split("-")[0] for row in heap.rows], seed)
+    if least and not all(places.values()):
+        raise click.ClickException(
+            f"{len(heap.rows)} rows leave none to measure on, as they are too few or too much alike; give others too"
+        )
     sizes = {
         name: write_jsonl(out / f"{name}.jsonl", (heap.rows[i]._asdict() for i in chosen))
         for name, chosen in places.items()
@@ -255,7 +267,10 @@ def write_splits(heap: Heap, near: float, seed: int, out: Path) -> dict[str, int
 @click.option(
     "--near", type=click.FloatRange(0.1, 1), default=0.6, help="Overlap that makes two prompts near-duplicates."
 )
-@click.option("--least-rows", type=click.IntRange(1), default=1, help="Write nothing where there are fewer.")
+@click.option(
+    "--least-rows", type=click.IntRange(0), default=0,
+    help="Write nothing where there are fewer, or a file would be empty; 0: write what there is.",
+)  # fmt: skip
 @click.option("--seed", default=1)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("data"))
 def main(
@@ -306,12 +321,7 @@ def main(
     for variant in augment(tuple(heap.rows), variants, seed, heap.words):
         heap.take("augmented", Row(variant.prompt, variant.name), variant.source)
     invented(planned, heap, answers)
-    if len(heap.rows) < least_rows:
-        raise click.ClickException(
-            f"{len(heap.rows)} rows with a name are too few, {least_rows} are wanted; give more files, or clones whose "
-            "merges tell their branches"
-        )
-    splits = write_splits(heap, near, seed, out)
+    splits = write_splits(heap, near, seed, out, least_rows)
     return report("generate_data", **heap.figures(), splits=splits, api=api, out=str(out))
 
 

@@ -6,6 +6,7 @@ python -m training.import_gguf ~/namers/shop --out models/shop
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from wtname.engine import POINTER_KEY, PREFIX_KEY
 from wtname.errors import ModelError
 
 Weights = dict[str, np.ndarray]
+Sizes = dict[str, tuple[int, ...]]
+MOST = 1 << 20  # of anything counted
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,49 @@ class Gguf:
     metadata: Mapping[str, Any]
     tensors: Weights
 
-    def value(self, key: str, default: Any = None) -> Any:
-        """A value of the metadata, of the file's architecture where the key begins with a dot; f32 with the digits that
-        it has. Raises ClickException where there is none and no default."""
-        key = f"{self.metadata.get('general.architecture')}{key}" if key.startswith(".") else key
-        if (found := self.metadata.get(key, default)) is None:
-            raise click.ClickException(f"{self.path} does not say {key}; export it again")
-        return float(f"{found:.7g}") if isinstance(found, float) else found
+    def wrong(self, why: str) -> click.ClickException:
+        """What to raise where the file is no good."""
+        return click.ClickException(f"{self.path} {why}; get the model again, or give one of training.export_gguf")
 
-    def tensor(self, name: str) -> np.ndarray:
-        """A tensor by GGUF's name. Raises ClickException where there is none."""
-        if name not in self.tensors:
-            raise click.ClickException(f"{self.path} has no tensor {name}; give a file of training.export_gguf")
-        return self.tensors[name]
+    def _value(self, key: str) -> tuple[str, Any]:
+        key = f"{self.metadata.get('general.architecture')}{key}" if key.startswith(".") else key
+        return key, self.metadata.get(key)
+
+    def count(self, key: str, default: int | None = None, least: int = 1, most: int = MOST) -> int:
+        """A size in the metadata, of the file's architecture where the key begins with a dot. Raises ClickException
+        where there is none and no default, or an absurd one."""
+        key, found = self._value(key)
+        found = default if found is None else found
+        if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+            raise self.wrong(f"has {'no' if found is None else found} {key}")
+        return found
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """The same for a number over 0: an f32, with the digits that it has."""
+        key, found = self._value(key)
+        found = default if found is None else found
+        if not isinstance(found, float) or not 0 < found < math.inf:
+            raise self.wrong(f"has {'no' if found is None else found} {key}")
+        return float(f"{found:.7g}")
+
+    def flag(self, key: str) -> bool:
+        """The same for yes or no; no where it is not said."""
+        key, found = self._value(key)
+        if not isinstance(found, bool | None):
+            raise self.wrong(f"has {found} {key}")
+        return bool(found)
+
+    def check(self, kind: str, sizes: Sizes) -> None:
+        """Raise ClickException unless these are the file's tensors, finite and of these sizes."""
+        for name, want in sizes.items():
+            if name not in self.tensors:
+                raise self.wrong(f"has no tensor {name}")
+            if (found := self.tensors[name].shape) != want:
+                raise self.wrong(f"has a tensor {name} of {found}, not {want}")
+            if not np.isfinite(self.tensors[name]).all():
+                raise self.wrong(f"has a tensor {name} of no finite numbers")
+        if strange := sorted(self.tensors.keys() - sizes.keys()):
+            raise self.wrong(f"has a tensor {strange[0]}, which {kind} has not")
 
 
 def read(path: Path) -> Gguf:
@@ -58,103 +91,141 @@ def read(path: Path) -> Gguf:
     try:
         reader = gguf.GGUFReader(path)
         tensors = {one.name: gguf.dequantize(one.data, one.tensor_type) for one in reader.tensors}
-    except (ValueError, KeyError, IndexError, NotImplementedError, UnicodeDecodeError) as error:
+        single = [one for one in reader.fields.values() if one.types and one.types[0] != gguf.GGUFValueType.ARRAY]
+        metadata = {field.name: field.contents() for field in single}
+    except (ValueError, KeyError, IndexError, NotImplementedError) as error:
         raise click.ClickException(f"{path} cannot be read ({error}); get the model again") from error
-    single = [field for field in reader.fields.values() if field.types and field.types[0] != gguf.GGUFValueType.ARRAY]
-    return Gguf(path, {field.name: field.contents() for field in single}, tensors)
+    return Gguf(path, metadata, tensors)
 
 
 def shape_of(file: Gguf) -> Shape:
-    """The sizes of a namer. Raises ClickException where it is no Llama."""
-    if (kind := file.value("general.architecture")) != "llama":
+    """The sizes of a namer. Raises ClickException where it is no Llama, or one that cannot be."""
+    if (kind := file.metadata.get("general.architecture")) != "llama":
         raise click.ClickException(f"{file.path} is a model of the kind {kind!r}, not a Llama; only namers go on")
-    heads = file.value(".attention.head_count")
-    return Shape(
-        vocab=len(file.tensor("token_embd.weight")), hidden=file.value(".embedding_length"),
-        layers=file.value(".block_count"), heads=heads, inner=file.value(".feed_forward_length"),
-        context=file.value(".context_length"), theta=file.value(".rope.freq_base", 10_000.0),
-        eps=file.value(".attention.layer_norm_rms_epsilon"), kv_heads=file.value(".attention.head_count_kv", heads),
-        prefix=file.value(PREFIX_KEY, False), head_size=file.value(".attention.key_length", 0),
-        tied="output.weight" not in file.tensors, pointer=file.value(POINTER_KEY, 0),
+    vectors = file.tensors.get("token_embd.weight", np.zeros(0))
+    if vectors.ndim != 2:
+        raise file.wrong("has no tensor token_embd.weight of two dimensions")
+    heads, hidden = file.count(".attention.head_count"), file.count(".embedding_length")
+    shape = Shape(
+        vocab=len(vectors), hidden=hidden, layers=file.count(".block_count", most=len(file.tensors)), heads=heads,
+        inner=file.count(".feed_forward_length"), context=file.count(".context_length"),
+        theta=file.number(".rope.freq_base", 10_000.0), eps=file.number(".attention.layer_norm_rms_epsilon"),
+        kv_heads=file.count(".attention.head_count_kv", heads), prefix=file.flag(PREFIX_KEY),
+        head_size=file.count(".attention.key_length", max(1, hidden // heads)),
+        tied="output.weight" not in file.tensors,
+        pointer=file.count(POINTER_KEY, 0, least=0, most=(len(vectors) - 1) // 2),
     )  # fmt: skip
+    if shape.heads % shape.keys or shape.size % 2:
+        raise file.wrong(f"has {shape.heads} heads of {shape.size} over {shape.keys}, which no Llama can")
+    file.check("a plain Llama", {tensor_name(name): sizes for name, sizes in tensor_shapes(shape).items()})
+    return shape
 
 
 def namer_weights(file: Gguf, shape: Shape) -> Weights:
     """A namer's weights by the names of `training.model`."""
     out = {}
     for name in tensor_shapes(shape):
-        tensor = file.tensor(tensor_name(name))
+        tensor = file.tensors[tensor_name(name)]
         if name.endswith(("q_proj.weight", "k_proj.weight")):
             tensor = unpermute(tensor, shape.heads if ".q_proj" in name else shape.keys)
         out[name.removeprefix("model.")] = tensor
     return out
 
 
+def encoder_sizes(namer: Shape, encoder: EncoderShape) -> Sizes:
+    """The tensors that an encoder for this namer has, by GGUF's names."""
+    hidden, inner = namer.hidden, encoder.inner
+    out: Sizes = {
+        "token_embd.weight": (namer.tokens, hidden), "position_embd.weight": (namer.context, hidden),
+        "token_types.weight": (hidden,),
+    }  # fmt: skip
+    linear = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (hidden, hidden))
+    linear |= {"ffn_up": (inner, hidden), "ffn_down": (hidden, inner)}
+    for place in ["token_embd_norm", *(f"blk.{i}.{norm}" for i in range(encoder.layers) for norm in NORMS.values())]:
+        out[f"{place}.weight"] = out[f"{place}.bias"] = (hidden,)
+    for layer in range(encoder.layers):
+        for name, sizes in linear.items():
+            out[f"blk.{layer}.{name}.weight"], out[f"blk.{layer}.{name}.bias"] = sizes, sizes[:1]
+    return out
+
+
+def encoder_shape(file: Gguf, namer: Shape) -> EncoderShape:
+    """The sizes of a namer's encoder. Raises ClickException where they are not those of its tensors."""
+    layers, heads = file.count(".block_count", most=len(file.tensors)), file.count(".attention.head_count")
+    shape = EncoderShape(layers, heads, file.count(".feed_forward_length"))
+    if namer.hidden % heads:
+        raise file.wrong(f"has {heads} heads for {namer.hidden} numbers")
+    # What llama.cpp quantises has one dimension where there is one row.
+    if (types := file.tensors.get("token_types.weight")) is not None and types.size == namer.hidden:
+        file.tensors["token_types.weight"] = types.reshape(-1)
+    file.check("an encoder of ours", encoder_sizes(namer, shape))
+    return shape
+
+
 def encoder_weights(file: Gguf, layers: int) -> Weights:
     """An encoder's weights by the names of `training.encoder`; what its one type of tokens adds is added to each
     position."""
+    tensors = file.tensors
     out = {
-        "words.weight": file.tensor("token_embd.weight"),
-        "positions.weight": file.tensor("position_embd.weight") + file.tensor("token_types.weight")[0],
+        "words.weight": tensors["token_embd.weight"],
+        "positions.weight": tensors["position_embd.weight"] + tensors["token_types.weight"],
     }
     for kind in ("weight", "bias"):
-        out[f"norm.{kind}"] = file.tensor(f"token_embd_norm.{kind}")
+        out[f"norm.{kind}"] = tensors[f"token_embd_norm.{kind}"]
     for layer in range(layers):
         ours, theirs = f"layers.{layer}.", f"blk.{layer}."
         for kind in ("weight", "bias"):
-            parts = [file.tensor(f"{theirs}attn_{part}.{kind}") for part in "qkv"]
-            out[f"{ours}qkv.{kind}"] = np.concatenate(parts)
+            out[f"{ours}qkv.{kind}"] = np.concatenate([tensors[f"{theirs}attn_{part}.{kind}"] for part in "qkv"])
             for one, name in (LINEAR | NORMS).items():
-                out[f"{ours}{one}.{kind}"] = file.tensor(f"{theirs}{name}.{kind}")
+                out[f"{ours}{one}.{kind}"] = tensors[f"{theirs}{name}.{kind}"]
     return out
 
 
 def student_of(namer: Gguf, encoder: Gguf | None) -> Student:
-    """The model of a namer's file and its encoder's. Raises ClickException where their tensors are of other sizes than
-    they say."""
+    """The model of a namer's file and its encoder's. Raises ClickException where one is no good."""
     shape = shape_of(namer)
     weights = namer_weights(namer, shape)
     if encoder is None:
         student = Student(shape)
     else:
-        sizes = EncoderShape(
-            encoder.value(".block_count"), encoder.value(".attention.head_count"), encoder.value(".feed_forward_length")
-        )
+        sizes = encoder_shape(encoder, shape)
         student = EncoderDecoder(shape, sizes)
         weights |= {f"encoder.{name}": w for name, w in encoder_weights(encoder, sizes.layers).items()}
-    try:
-        student.load_state_dict({name: torch.from_numpy(np.array(w, np.float32)) for name, w in weights.items()})
-    except RuntimeError as error:
-        why = " ".join(str(error).splitlines()[1:2]).strip() or str(error)
-        raise click.ClickException(
-            f"{namer.path} holds other sizes than it says ({why}); get the model again"
-        ) from error
+    student.load_state_dict({name: torch.from_numpy(np.array(w, np.float32)) for name, w in weights.items()})
     return student.eval()
 
 
 @stage_command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="[default: tokenizer.json beside the model]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("models/packaged"))
 @click.option(
     "--compare", default=200, type=click.IntRange(0), help="Name so many seeds with torch and with the file; 0: none."
 )
-def main(*, model: str | None, tokenizer: Path | None, out: Path, compare: int) -> None:
+@click.option("--least-agree", default=0.85, type=click.FloatRange(0, 1), help="Exit 1 where fewer names agree.")
+def main(*, model: Path | None, tokenizer: Path | None, out: Path, compare: int, least_agree: float) -> None:
     """Write OUT, the model of MODEL, a .gguf file or a folder with one; without it, the packaged one."""
+    texts = agreement.spread(SEEDS, compare) if compare else []
     try:
-        files = models.parts(models.existing(model).path if model else models.PACKAGED)
+        files = models.parts(models.existing(str(model)).path if model else models.PACKAGED)
+        if out.resolve() == files.namer.parent.resolve():
+            raise click.UsageError(f"--out {out} is where the model itself lies; give another folder")
+        tokenizer = tokenizer or files.namer.parent
+        tokenizer = tokenizer / TOKENIZER if tokenizer.is_dir() else tokenizer
+        student = student_of(read(files.namer), read(files.encoder) if files.encoder else None)
+        check_tokenizer(tokenizer, student.shape.tokens)
+        check_ids(files.namer, tokenizer, list(TEXTS))
+        writable(out)
+        save(student, out, tokenizer=tokenizer)
+        agree = agreement.measure(out, tokenizer, {"gguf": files.namer}, texts, threads=1)["gguf"] if texts else None
     except ModelError as error:
         raise click.ClickException(str(error)) from error
-    writable(out)
-    tokenizer = tokenizer or files.namer.with_name(TOKENIZER)
-    student = student_of(read(files.namer), read(files.encoder) if files.encoder else None)
-    check_tokenizer(tokenizer, student.shape.tokens)
-    check_ids(files.namer, tokenizer, list(TEXTS))
-    save(student, out, tokenizer=tokenizer)
-    texts = agreement.spread(SEEDS, compare) if compare else []
-    agree = agreement.measure(out, tokenizer, {"gguf": files.namer}, texts, threads=1)["gguf"] if texts else None
     parameters = sum(p.numel() for p in student.parameters())
     report("import_gguf", model=str(files.namer), parameters=parameters, agree=agree, out=str(out))
+    if agree is not None and agree < least_agree:
+        raise click.ClickException(
+            f"{out} gives only {agree:.1%} of {files.namer}'s names; give a file of training.export_gguf"
+        )
 
 
 if __name__ == "__main__":

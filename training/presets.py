@@ -1,4 +1,4 @@
-"""The chain's stages in order, each a command line with the files it reads and writes, in three sizes."""
+"""The chain's stages in order, each a command line with the files it reads and writes, in several sizes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.splits import SHARES
-from wtname import models
+from wtname.models import ENCODER, GGUF, PACKAGED, TOKENIZER
 
 NAME = "branch-name-generator"
 HERE = Path(__file__).parent
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-# Of a team's names: with fewer, no type may have enough of them to be split.
+# Of a team's names: with fewer, no type may have one to spare for each of the three files.
 LEAST_NAMES = 50
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`python -m training.<module> ARGS`, and the files and folders that it reads and writes."""
+    """`python -m training.<module> ARGS`, and the files and folders that it reads and writes. `needs`: those that are
+    given to it even where they are empty, for it to say so."""
 
     name: str
     module: str
     args: tuple[str, ...]
     reads: tuple[Path, ...]
     writes: tuple[Path, ...]
+    needs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ PRESETS = {
     # Minutes on two cores: the packaged model learns a team's own names. Q8_0 as nobody has to download it; after so
     # little training more names hang on their last digits, and torch's are no better.
     "house": Preset(
-        tune="--epochs 4 --muon-lr 6e-4 --lr 3e-4 --encoder-lr 6e-5 --cooldown 0.95 --dropout 0.1 --z-loss 2e-4 "
+        tune="--epochs 8 --muon-lr 6e-4 --lr 3e-4 --encoder-lr 6e-5 --cooldown 0.95 --dropout 0.1 --z-loss 2e-4 "
         "--ema 0.99",
         export="--type Q8_0 --least-agree 0.85",
         evaluate="--no-baselines",
@@ -111,7 +113,7 @@ class Job:
     @property
     def gguf(self) -> Path:
         """The model that a run ends with."""
-        return self.models / "Q8_0" / models.GGUF if self.preset.tune else self.models / f"{NAME}-Q4_K_M.gguf"
+        return self.models / "Q8_0" / GGUF if self.preset.tune else self.models / f"{NAME}-Q4_K_M.gguf"
 
     @property
     def student(self) -> Path:
@@ -143,10 +145,10 @@ class Job:
         if not self.data:
             yield stage("split", "--skip-api", *self._seed, "--seeds", os.devnull, "--written", human, "--augment", 0,
                         "--least-rows", LEAST_NAMES, "--out", data, module="generate_data", reads=[human],
-                        writes=parts)  # fmt: skip
+                        writes=parts, needs=[human])  # fmt: skip
         elif self.clones:
             rows.append(human)
-        files = [file for file in models.parts(models.PACKAGED) if file]
+        files = [PACKAGED.with_name(name) for name in (GGUF, ENCODER, TOKENIZER)]
         yield stage("import_gguf", "--compare", 0, "--out", packaged, reads=files, writes=[packaged])
         yield stage("distill", "--init", packaged, *each("--train", rows), "--replay", known, "--val", val,
                     preset.tune, *self._seed, "--out", self.student, reads=[packaged, *rows, known, val],
@@ -154,9 +156,9 @@ class Job:
         yield stage("export_gguf", "--student-dir", self.student, "--prompts", train, preset.export, "--out",
                     self.models, reads=[self.student, train], writes=[self.gguf.parent])  # fmt: skip
         other = [self.scorer] if self.scorer else []
-        both = each("--gguf", [models.PACKAGED, self.gguf])
-        yield stage("evaluate", *both, *each("--scorer", other), preset.evaluate, test,
-                    reads=[self.gguf.parent, *other, test])  # fmt: skip
+        both = each("--gguf", [PACKAGED, self.gguf])
+        yield stage("evaluate", preset.evaluate, *both, *each("--scorer", other), test,
+                    reads=[*files, self.gguf.parent, *other, test])  # fmt: skip
 
     @property
     def _mined(self) -> tuple[Path, ...]:
@@ -219,10 +221,13 @@ class Job:
         return ("--seed", str(self.seed))
 
 
-def stage(name: str, *args: object, module: str = "", reads: Iterable[Path] = (), writes: Iterable[Path] = ()) -> Stage:
+def stage(
+    name: str, *args: object, module: str = "", reads: Iterable[Path] = (), writes: Iterable[Path] = (),
+    needs: Iterable[Path] = (),
+) -> Stage:  # fmt: skip
     """A stage, its module's name its own where none is given; a preset's string of options is taken apart."""
     words = [word for arg in args for word in (str(arg).split() if str(arg).startswith("--") else [str(arg)]) if word]
-    return Stage(name, module or name, tuple(words), tuple(reads), tuple(writes))
+    return Stage(name, module or name, tuple(words), tuple(reads), tuple(writes), tuple(needs))
 
 
 def each(option: str, paths: Iterable[Path]) -> list[object]:
@@ -231,6 +236,12 @@ def each(option: str, paths: Iterable[Path]) -> list[object]:
 
 
 def heads(clone: Path) -> list[Path]:
-    """The files that say at which commits a clone, bare or not, stands."""
-    git = clone / ".git" if (clone / ".git").is_dir() else clone
-    return [path for path in (git / "HEAD", git / "packed-refs", git / "refs") if path.exists()]
+    """The files that say at which commits a clone stands, bare or not, or a worktree of one."""
+    git = clone / ".git"
+    if git.is_file():
+        git = clone / git.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip()
+    elif not git.is_dir():
+        git = clone
+    common = git / "commondir"
+    shared = git / common.read_text(encoding="utf-8", errors="surrogateescape").strip() if common.is_file() else git
+    return [path for path in (git / "HEAD", shared / "packed-refs", shared / "refs") if path.exists()]

@@ -100,9 +100,11 @@ def alone(work: Path) -> Iterator[list[int]]:
 def command(stage: Stage) -> list[str]:
     """The stage's command line, less the options whose file is empty: a clone may hold no title to learn from.
 
-    An empty file that no option comes before stays: without it the stage could not say what it lacks.
+    An empty file that no option comes before stays, and one that the stage needs: without it the stage could not say
+    what it lacks.
     """
-    empty = {str(path) for path in stage.reads if path.is_file() and not path.stat().st_size}
+    spare = (path for path in stage.reads if path not in stage.needs)
+    empty = {str(path) for path in spare if path.is_file() and not path.stat().st_size}
     args: list[str] = []
     for word in stage.args:
         if word in empty and args and args[-1].startswith("--"):
