@@ -421,7 +421,9 @@ def test_without_the_api(stage: Stage, tmp_path: Path) -> None:
     assert not texts["train"] & texts["val"] and not texts["train"] & texts["test"] and not texts["val"] & texts["test"]
 
 
-@pytest.mark.parametrize(("least", "told"), [(0, ""), (3, "leave none to measure on"), (4, "3 rows with a name are too few")])
+@pytest.mark.parametrize(
+    ("least", "told"), [(0, ""), (3, "leave none to measure on"), (4, "3 rows with a name are too few")]
+)
 def test_nothing_is_written_where_rows_are_too_few(stage: Stage, least: int, told: str) -> None:
     """Too few, or so few that a file would be empty."""
     assert len(SEEDS) == 3
