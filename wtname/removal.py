@@ -74,7 +74,7 @@ def remove(repo: Repository, one: Target, known: list[Target], force: bool, keep
     with journal.entry(repo, "remove", facts) as entry:
         if not there and journal.under_way(repo, entry, "path"):
             raise WtnameError("somebody else is removing it right now; wtname restore has it then")
-        if not there and not any(Path(known["worktree"]) == one.path for known in repo.worktrees()):
+        if not there and not any(Path(other["worktree"]) == one.path for other in repo.worktrees()):
             # Asked after the journal: who is done has no entry any more.
             raise WtnameError("somebody else removed it meanwhile; if that was wtname, wtname restore has it")
         kept = keeping.bundle(repo, entry, one.path, one.branch, one.head, own)
