@@ -151,9 +151,6 @@ def test_tensors_that_cannot_be_are_refused(
 ) -> None:
     files = [replace(file, tensors={**file.tensors}) for file in pair]
     TENSORS[fault](files[at].tensors, name)
-    if (fault, name) == ("flat", "token_types.weight"):
-        import_gguf.student_of(*files)  # as many numbers as there should be
-        return
     with pytest.raises(click.ClickException) as failed:
         import_gguf.student_of(*files)
     # Fewer tokens than the encoder has are noticed there.

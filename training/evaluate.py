@@ -133,17 +133,19 @@ def draw(results: list[dict[str, Any]], folder: Path) -> None:
     """Calibration, abstaining, confusion and score by length as pictures in `folder`."""
     from training import plots
 
+    def picture(of: str) -> Path:
+        return folder / f"{of.replace('/', '-').replace(' ', '-')}.svg"
+
     models = {f"{r['namer']}, {r['file']}": r for r in results if "calibration" in r}
     if models:
         plots.draw_calibration({k: r["calibration"] for k, r in models.items()}, folder / "calibration.svg")
     if curves := {k: r["abstaining"] for k, r in models.items() if any(c["recall"] for c in r["abstaining"])}:
         plots.draw_abstaining(curves, folder / "abstaining.svg")
     for label, result in models.items():
-        name = f"confusion-{result['namer']}-{result['file']}".replace("/", "-").replace(" ", "-")
-        plots.draw_confusion(result["confusion"], label, folder / f"{name}.svg")
+        plots.draw_confusion(result["confusion"], label, picture(f"confusion-{result['namer']}-{result['file']}"))
     for file in dict.fromkeys(r["file"] for r in results):
         lengths = {r["namer"]: r["by_length"] for r in results if r["file"] == file}
-        plots.draw_lengths(lengths, folder / f"length-{file.replace('/', '-').replace(' ', '-')}.svg")
+        plots.draw_lengths(lengths, picture(f"length-{file}"))
 
 
 def _label(path: Path, others: tuple[Path, ...]) -> str:

@@ -15,8 +15,12 @@ from wtname.pairs import PAIR_KEY
 # Of the quantised types, those whose blocks are as short as the encoder's rows allow; and what its namer's output
 # layer gets, as llama.cpp itself is finer there.
 OUTPUT_TYPES = {"Q4_0": "Q5_0"}
-LINEAR = {"out": "attn_output", "up": "ffn_up", "down": "ffn_down"}
-NORMS = {"norm1": "attn_output_norm", "norm2": "layer_output_norm"}
+# What a layer's parts are called here and in GGUF; llama.cpp has three matrices of our one.
+LAYER = {
+    "qkv": ("attn_q", "attn_k", "attn_v"), "out": ("attn_output",), "up": ("ffn_up",), "down": ("ffn_down",),
+    "norm1": ("attn_output_norm",), "norm2": ("layer_output_norm",),
+}  # fmt: skip
+TYPES = "token_types.weight"
 
 
 def pair_of(folder: Path) -> str:
@@ -47,7 +51,7 @@ def write_encoder(encoder: Encoder, pair: str, name: str, out: Path) -> None:
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_string(PAIR_KEY, pair)
     for at, tensor in tensors(encoder).items():
-        exact = tensor.ndim == 1 or at == "token_types.weight"
+        exact = tensor.ndim == 1 or at == TYPES
         writer.add_tensor(at, tensor.astype(np.float32 if exact else np.float16))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -55,22 +59,22 @@ def write_encoder(encoder: Encoder, pair: str, name: str, out: Path) -> None:
     writer.close()
 
 
+def names(layers: int) -> dict[str, tuple[str, ...]]:
+    """GGUF's names for each weight of an encoder; those of its parts, one below the other, where it has several."""
+    out = {"words.weight": ("token_embd.weight",), "positions.weight": ("position_embd.weight",)}
+    for kind in ("weight", "bias"):
+        out[f"norm.{kind}"] = (f"token_embd_norm.{kind}",)
+    for layer in range(layers):
+        for kind in ("weight", "bias"):
+            for ours, theirs in LAYER.items():
+                out[f"layers.{layer}.{ours}.{kind}"] = tuple(f"blk.{layer}.{name}.{kind}" for name in theirs)
+    return out
+
+
 def tensors(encoder: Encoder) -> dict[str, np.ndarray]:
     """The weights by GGUF's names; a type of tokens that adds nothing is what llama.cpp asks for."""
     weights = {name: w.detach().float().numpy() for name, w in encoder.state_dict().items()}
-    hidden = encoder.words.weight.shape[1]
-    out = {
-        "token_embd.weight": weights["words.weight"],
-        "position_embd.weight": weights["positions.weight"],
-        "token_types.weight": np.zeros((1, hidden), np.float32),
-    }
-    for kind in ("weight", "bias"):
-        out[f"token_embd_norm.{kind}"] = weights[f"norm.{kind}"]
-    for layer in range(encoder.shape.layers):
-        ours, theirs = f"layers.{layer}.", f"blk.{layer}."
-        for kind in ("weight", "bias"):
-            for part, name in zip(np.split(weights[f"{ours}qkv.{kind}"], 3), ("attn_q", "attn_k", "attn_v")):
-                out[f"{theirs}{name}.{kind}"] = part
-            for one, name in (LINEAR | NORMS).items():
-                out[f"{theirs}{name}.{kind}"] = weights[f"{ours}{one}.{kind}"]
+    out = {TYPES: np.zeros((1, encoder.words.weight.shape[1]), np.float32)}
+    for ours, theirs in names(encoder.shape.layers).items():
+        out |= zip(theirs, np.split(weights[ours], len(theirs)), strict=True)
     return out

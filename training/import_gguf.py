@@ -17,9 +17,8 @@ import gguf
 import numpy as np
 import torch
 
-from training import agreement
-from training.encoder import EncoderShape
-from training.export_encoder import LINEAR, NORMS
+from training import agreement, export_encoder
+from training.encoder import Encoder, EncoderShape
 from training.export_gguf import SEEDS, TEXTS, check_ids, check_tokenizer, tensor_name, unpermute
 from training.llama_folder import TOKENIZER, Shape, tensor_shapes
 from training.model import EncoderDecoder, Student, save
@@ -134,18 +133,12 @@ def namer_weights(file: Gguf, shape: Shape) -> Weights:
 
 def encoder_sizes(namer: Shape, encoder: EncoderShape) -> Sizes:
     """The tensors that an encoder for this namer has, by GGUF's names."""
-    hidden, inner = namer.hidden, encoder.inner
-    out: Sizes = {
-        "token_embd.weight": (namer.tokens, hidden), "position_embd.weight": (namer.context, hidden),
-        "token_types.weight": (hidden,),
-    }  # fmt: skip
-    linear = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (hidden, hidden))
-    linear |= {"ffn_up": (inner, hidden), "ffn_down": (hidden, inner)}
-    for place in ["token_embd_norm", *(f"blk.{i}.{norm}" for i in range(encoder.layers) for norm in NORMS.values())]:
-        out[f"{place}.weight"] = out[f"{place}.bias"] = (hidden,)
-    for layer in range(encoder.layers):
-        for name, sizes in linear.items():
-            out[f"blk.{layer}.{name}.weight"], out[f"blk.{layer}.{name}.bias"] = sizes, sizes[:1]
+    with torch.device("meta"):  # a file may ask for more than there is room for
+        weights = Encoder(encoder, namer.tokens, namer.hidden, namer.context).state_dict()
+    out: Sizes = {export_encoder.TYPES: (1, namer.hidden)}
+    for ours, theirs in export_encoder.names(encoder.layers).items():
+        rows, *columns = weights[ours].shape
+        out |= dict.fromkeys(theirs, (rows // len(theirs), *columns))
     return out
 
 
@@ -155,30 +148,20 @@ def encoder_shape(file: Gguf, namer: Shape) -> EncoderShape:
     shape = EncoderShape(layers, heads, file.count(".feed_forward_length"))
     if namer.hidden % heads:
         raise file.wrong(f"has {heads} heads for {namer.hidden} numbers")
-    # What llama.cpp quantises has one dimension where there is one row.
-    if (types := file.tensors.get("token_types.weight")) is not None and types.size == namer.hidden:
-        file.tensors["token_types.weight"] = types.reshape(-1)
-    file.check("an encoder of ours", encoder_sizes(namer, shape))
+    sizes = encoder_sizes(namer, shape)
+    types = file.tensors.get(export_encoder.TYPES)
+    if types is not None and types.ndim == 1:  # llama.cpp's quantiser leaves the one row out
+        sizes[export_encoder.TYPES] = (namer.hidden,)
+    file.check("an encoder of ours", sizes)
     return shape
 
 
 def encoder_weights(file: Gguf, layers: int) -> Weights:
     """An encoder's weights by the names of `training.encoder`; what its one type of tokens adds is added to each
     position."""
-    tensors = file.tensors
-    out = {
-        "words.weight": tensors["token_embd.weight"],
-        "positions.weight": tensors["position_embd.weight"] + tensors["token_types.weight"],
-    }
-    for kind in ("weight", "bias"):
-        out[f"norm.{kind}"] = tensors[f"token_embd_norm.{kind}"]
-    for layer in range(layers):
-        ours, theirs = f"layers.{layer}.", f"blk.{layer}."
-        for kind in ("weight", "bias"):
-            out[f"{ours}qkv.{kind}"] = np.concatenate([tensors[f"{theirs}attn_{part}.{kind}"] for part in "qkv"])
-            for one, name in (LINEAR | NORMS).items():
-                out[f"{ours}{one}.{kind}"] = tensors[f"{theirs}{name}.{kind}"]
-    return out
+    names = export_encoder.names(layers)
+    out = {ours: np.concatenate([file.tensors[name] for name in theirs]) for ours, theirs in names.items()}
+    return {**out, "positions.weight": out["positions.weight"] + file.tensors[export_encoder.TYPES]}
 
 
 def student_of(namer: Gguf, encoder: Gguf | None) -> Student:
